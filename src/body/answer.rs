@@ -1,0 +1,60 @@
+//! The short plain answers that a layer gives in place of the application.
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::{
+    Body, Error, ErrorKind,
+    semantics::path::{PathError, PathRefusal},
+};
+
+/// The status in words, and nothing else.
+pub(crate) fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::from(status.canonical_reason().unwrap_or_default()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+/// What an error is answered with: its status in words for the client, and the error itself in
+/// the response's extensions for the layers outside.
+pub(crate) fn error(error: Error) -> Response<Body> {
+    let mut response = plain(error.status());
+    // An answer to this moment's load or fault says nothing about the next request.
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.extensions_mut().insert(error);
+    response
+}
+
+/// A redirect to a path (and query) of this host.
+pub(crate) fn redirect(status: StatusCode, location: &str) -> Response<Body> {
+    match HeaderValue::try_from(location) {
+        Ok(location) => {
+            let mut response = plain(status);
+            response.headers_mut().insert(header::LOCATION, location);
+            response
+        }
+        Err(source) => error(Error::new(ErrorKind::BadPath).with_source(source)),
+    }
+}
+
+/// What the client gets for a path that the policy does not let pass; `prefix` is where the
+/// service is mounted.
+pub(crate) fn refuse_path(refusal: PathRefusal, prefix: &str) -> Response<Body> {
+    match refusal {
+        PathRefusal::Malformed(source) => malformed_path(source),
+        PathRefusal::Redirect(location) => redirect(
+            StatusCode::PERMANENT_REDIRECT,
+            &format!("{prefix}{location}"),
+        ),
+    }
+}
+
+fn malformed_path(source: PathError) -> Response<Body> {
+    tracing::debug!(reason = %source, "refused a request path");
+    error(Error::new(ErrorKind::BadPath).with_source(source))
+}

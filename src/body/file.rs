@@ -1,0 +1,150 @@
+//! (Part of) an open file as a body: positional reads on the blocking pool, one chunk ahead.
+
+use std::{
+    fs::File,
+    io, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// How much is read at once. Worst-case memory of a response is twice this: the chunk that the
+/// server is writing, and the one that is read meanwhile.
+pub(crate) const CHUNK: usize = 128 << 10;
+
+/// Yields exactly the bytes it was made for.
+///
+/// A file that grows is cut at the length that was promised in `Content-Length`; one that shrinks
+/// ends the body with an error, so that no shorter answer looks complete.
+#[derive(Debug)]
+pub(crate) struct FileBody {
+    file: Arc<File>,
+    /// The bytes that were read when the file was opened.
+    ready: Bytes,
+    /// Where the next read begins.
+    offset: u64,
+    /// How much is not read yet, without what is being read.
+    unread: u64,
+    reading: Option<Reading>,
+}
+
+/// A read under way. Dropped, it is not waited for: the pool finishes it and closes the file.
+#[derive(Debug)]
+struct Reading {
+    length: usize,
+    task: JoinHandle<io::Result<Bytes>>,
+}
+
+impl FileBody {
+    /// The `length` bytes of `file` from `offset` on, of which the first are `ready` already.
+    pub(crate) fn new(file: File, offset: u64, length: u64, ready: Bytes) -> Self {
+        let was_read = ready.len() as u64;
+        Self {
+            file: Arc::new(file),
+            ready,
+            offset: offset.saturating_add(was_read),
+            unread: length.saturating_sub(was_read),
+            reading: None,
+        }
+    }
+
+    fn read_ahead(&mut self) {
+        if self.reading.is_some() || self.unread == 0 {
+            return;
+        }
+        let length = usize::try_from(self.unread).map_or(CHUNK, |unread| unread.min(CHUNK));
+        let (file, offset) = (Arc::clone(&self.file), self.offset);
+        let task = spawn_blocking(move || read_exact_at(&file, offset, length));
+        self.offset += length as u64;
+        self.unread -= length as u64;
+        self.reading = Some(Reading { length, task });
+    }
+
+    fn remaining(&self) -> u64 {
+        let reading = self.reading.as_ref().map_or(0, |reading| reading.length);
+        self.unread + (reading + self.ready.len()) as u64
+    }
+}
+
+impl http_body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if !self.ready.is_empty() {
+            let chunk = mem::take(&mut self.ready);
+            self.read_ahead();
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        self.read_ahead();
+        let Some(reading) = &mut self.reading else {
+            return Poll::Ready(None);
+        };
+        let chunk = ready!(Pin::new(&mut reading.task).poll(cx));
+        self.reading = None;
+        match chunk.map_err(io::Error::other).flatten() {
+            Ok(chunk) => {
+                self.read_ahead();
+                Poll::Ready(Some(Ok(Frame::data(chunk))))
+            }
+            Err(error) => {
+                self.unread = 0;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining())
+    }
+}
+
+/// Reads `length` bytes at `offset`, neither more nor fewer. Blocks.
+pub(crate) fn read_exact_at(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
+    let mut chunk = Vec::with_capacity(length);
+    while chunk.len() < length {
+        let at = offset + chunk.len() as u64;
+        if read_at(file, &mut chunk, at)? == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file became shorter while it was sent",
+            ));
+        }
+    }
+    // The allocator may have given more than was asked for.
+    chunk.truncate(length);
+    Ok(Bytes::from(chunk))
+}
+
+/// Appends what one read gives, into the capacity that is there.
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut Vec<u8>, offset: u64) -> io::Result<usize> {
+    loop {
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(buffer), offset) {
+            Err(rustix::io::Errno::INTR) => {}
+            read => return Ok(read?),
+        }
+    }
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut Vec<u8>, offset: u64) -> io::Result<usize> {
+    use std::os::windows::fs::FileExt;
+
+    let start = buffer.len();
+    buffer.resize(buffer.capacity(), 0);
+    let read = file.seek_read(&mut buffer[start..], offset)?;
+    buffer.truncate(start + read);
+    Ok(read)
+}

@@ -1,0 +1,191 @@
+//! What can go wrong, and whose fault it is.
+//!
+//! The layers of this crate answer with responses, never with errors: a layer keeps the error
+//! type of the service it wraps. What a layer could not do is a status (400, 413, 502, 503, …)
+//! with a short plain body for the client, and an [`Error`] in the *response's extensions* for
+//! the operator's own layers, which may log it or draw another page.
+//!
+//! ```
+//! use tower_gateway::{Error, ErrorKind, Fault};
+//!
+//! let error = Error::new(ErrorKind::UpstreamConnect).with_source("connection refused");
+//!
+//! assert_eq!(error.status(), 502);
+//! assert_eq!(error.fault(), Fault::Upstream);
+//! assert_eq!(error.to_string(), "the upstream could not be reached");
+//! assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "connection refused");
+//! ```
+
+use std::{error, fmt, sync::Arc};
+
+use http::StatusCode;
+
+/// Any error, as tower and axum spell it.
+pub type BoxError = Box<dyn error::Error + Send + Sync>;
+
+/// Why a layer answered in place of the application.
+///
+/// It is cheap to clone, and is found in the extensions of the response that it caused.
+/// `Display` speaks for this level only; the cause is [`source`](error::Error::source). Neither
+/// text is part of the stable interface: match on [`kind`](Error::kind).
+#[derive(Clone, Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    source: Option<Arc<dyn error::Error + Send + Sync>>,
+}
+
+/// The reasons for which a layer answers in place of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request's path cannot be read in one way: 400.
+    BadPath,
+    /// The request breaks a rule of HTTP in another way: 400.
+    BadRequest,
+    /// The request's body ended before its time: 400.
+    RequestBodyIncomplete,
+    /// The request's body did not arrive in time: 408.
+    RequestBodyTimeout,
+    /// The request's body is larger than allowed: 413.
+    RequestBodyTooLarge,
+    /// The request uses a transfer coding that is not known here: 501.
+    UnknownTransferCoding,
+    /// A mounted service failed with an error of its own: 500.
+    Service,
+    /// Reading or writing a local file failed: 500.
+    Io,
+    /// The queue for a permit is full: 503.
+    QueueFull,
+    /// The wait for a permit took too long: 503.
+    QueueTimeout,
+    /// No connection to the upstream came free in time: 503.
+    UpstreamBusy,
+    /// The upstream could not be reached: 502.
+    UpstreamConnect,
+    /// The upstream did not accept a connection in time: 504.
+    UpstreamConnectTimeout,
+    /// The upstream broke the connection off before its answer: 502.
+    UpstreamReset,
+    /// What the upstream answered is not HTTP, or breaks its rules: 502.
+    UpstreamProtocol,
+    /// The upstream did not answer in time: 504.
+    UpstreamTimeout,
+}
+
+/// Who has to mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The client sent what cannot be served.
+    Client,
+    /// This process, or the machine it runs on, could not do its part.
+    Gateway,
+    /// The application behind this process did not do its part.
+    Upstream,
+}
+
+impl Error {
+    /// An error of this kind, without a cause.
+    #[must_use]
+    pub fn new(kind: ErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    /// The same error with the cause it had.
+    #[must_use]
+    pub fn with_source(self, source: impl Into<BoxError>) -> Self {
+        Self {
+            source: Some(Arc::from(source.into())),
+            ..self
+        }
+    }
+
+    /// What went wrong, for code to match on.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Who has to mend it.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        use ErrorKind::*;
+        match self.kind {
+            BadPath
+            | BadRequest
+            | RequestBodyIncomplete
+            | RequestBodyTimeout
+            | RequestBodyTooLarge
+            | UnknownTransferCoding => Fault::Client,
+            Service | Io | QueueFull | QueueTimeout | UpstreamBusy => Fault::Gateway,
+            UpstreamConnect
+            | UpstreamConnectTimeout
+            | UpstreamReset
+            | UpstreamProtocol
+            | UpstreamTimeout => Fault::Upstream,
+        }
+    }
+
+    /// Whether nothing of the request can have had an effect, so that sending it once more is
+    /// safe whatever its method.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        use ErrorKind::*;
+        matches!(
+            self.kind,
+            QueueFull | QueueTimeout | UpstreamBusy | UpstreamConnect | UpstreamConnectTimeout
+        )
+    }
+
+    /// The status with which it is answered.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        use ErrorKind::*;
+        match self.kind {
+            BadPath | BadRequest | RequestBodyIncomplete => StatusCode::BAD_REQUEST,
+            RequestBodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            RequestBodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            UnknownTransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Service | Io => StatusCode::INTERNAL_SERVER_ERROR,
+            QueueFull | QueueTimeout | UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
+            UpstreamConnect | UpstreamReset | UpstreamProtocol => StatusCode::BAD_GATEWAY,
+            UpstreamConnectTimeout | UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use ErrorKind::*;
+        f.write_str(match self.kind {
+            BadPath => "the request's path is malformed",
+            BadRequest => "the request is malformed",
+            RequestBodyIncomplete => "the request's body is incomplete",
+            RequestBodyTimeout => "the request's body did not arrive in time",
+            RequestBodyTooLarge => "the request's body is too large",
+            UnknownTransferCoding => "the request's transfer coding is not supported",
+            Service => "the service at this path failed",
+            Io => "a local file could not be read or written",
+            QueueFull => "too many requests are waiting",
+            QueueTimeout => "the request waited too long for its turn",
+            UpstreamBusy => "no connection to the upstream came free in time",
+            UpstreamConnect => "the upstream could not be reached",
+            UpstreamConnectTimeout => "the upstream did not accept a connection in time",
+            UpstreamReset => "the upstream broke the connection off",
+            UpstreamProtocol => "the upstream's answer is not valid HTTP",
+            UpstreamTimeout => "the upstream did not answer in time",
+        })
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,16 @@
+//! HTTP semantics, pure: no async, no I/O, no tower.
+//!
+//! What RFC 3986, RFC 9110, and RFC 7239 decide, as functions from header values to decisions.
+//! The layers of this crate call them; they are public for those who write a layer of their own.
+
+#[cfg(feature = "static-files")]
+pub mod conditional;
+#[cfg(feature = "gateway-proxy")]
+pub mod forwarded;
+#[cfg(feature = "gateway-proxy")]
+pub mod hop;
+pub mod mount;
+pub mod path;
+pub mod peer;
+#[cfg(feature = "static-files")]
+pub mod range;

@@ -1,0 +1,226 @@
+//! Where a service is mounted: prefixes on segment boundaries, and what was stripped.
+//!
+//! ```
+//! use tower_gateway::semantics::mount::Prefix;
+//!
+//! let prefix: Prefix = "/static".parse()?;
+//!
+//! assert_eq!(prefix.strip("/static/style.css"), Some("/style.css"));
+//! assert_eq!(prefix.strip("/static"), Some(""));
+//! assert_eq!(prefix.strip("/statics"), None);
+//!
+//! assert!("static".parse::<Prefix>().is_err());
+//! # Ok::<(), tower_gateway::semantics::mount::InvalidPrefix>(())
+//! ```
+
+use std::{borrow::Cow, error, fmt, str::FromStr};
+
+use http::{Extensions, Uri};
+
+use crate::semantics::path::{EncodedSlash, PathError, PathPolicy, match_key, with_path};
+
+/// The path at which something is mounted: absolute, canonical, without a trailing slash.
+///
+/// It matches on segment boundaries (`/api` is a prefix of `/api` and `/api/x`, not of `/apix`),
+/// and case matters. The root is written `/` or empty, and matches every path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix {
+    /// The match key; empty for the root.
+    key: String,
+}
+
+impl Prefix {
+    /// The prefix of every path.
+    #[must_use]
+    pub fn root() -> Self {
+        Self { key: String::new() }
+    }
+
+    /// What of a canonical `path` is below this prefix: empty, or beginning with a slash.
+    /// `None` if the path is not below it.
+    #[must_use]
+    pub fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let below = match match_key(path) {
+            Cow::Borrowed(path) => path.strip_prefix(self.key.as_str())?,
+            Cow::Owned(key) => {
+                self.strip(&key)?;
+                // Keys differ from paths within segments, never in their number.
+                let slashes = self.key.bytes().filter(|byte| *byte == b'/').count();
+                match path.match_indices('/').nth(slashes) {
+                    Some((at, _)) => &path[at..],
+                    None => "",
+                }
+            }
+        };
+        (below.starts_with('/') || below.is_empty() && path.starts_with('/')).then_some(below)
+    }
+
+    /// The prefix as text; empty for the root.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.key
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = InvalidPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPrefix> {
+        let invalid = |reason| InvalidPrefix {
+            text: text.to_owned(),
+            reason,
+        };
+        if text.contains(['?', '#']) {
+            return Err(invalid("a prefix is a path, without a query or a fragment"));
+        }
+        let path = if text.is_empty() { "/" } else { text };
+        // What a request's path may hold by another layer's policy may be mounted too.
+        let policy = PathPolicy::new().encoded_slash(EncodedSlash::Keep);
+        match policy.read(path) {
+            Ok(Cow::Borrowed(path)) => {
+                let path = path.strip_suffix('/').unwrap_or(path);
+                Ok(Self {
+                    key: match_key(path).into_owned(),
+                })
+            }
+            Ok(Cow::Owned(_)) => Err(invalid("write it in its canonical form")),
+            Err(PathError::NotAbsolute) => Err(invalid("a prefix begins with a slash")),
+            Err(_) => Err(invalid("it is not a path")),
+        }
+    }
+}
+
+impl TryFrom<&str> for Prefix {
+    type Error = InvalidPrefix;
+
+    fn try_from(text: &str) -> Result<Self, InvalidPrefix> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.key.is_empty() { "/" } else { &self.key })
+    }
+}
+
+/// A mount prefix that no canonical path can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidPrefix {
+    text: String,
+    reason: &'static str,
+}
+
+impl fmt::Display for InvalidPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} cannot be a mount prefix: {}",
+            self.text, self.reason
+        )
+    }
+}
+
+impl error::Error for InvalidPrefix {}
+
+/// What a service needs to know of the place where it is mounted: an extension of the request.
+///
+/// `PathDispatch` puts it there when it strips a prefix, and adds to it when mounts are nested.
+/// WSGI calls the prefix `SCRIPT_NAME`, proxies call it `X-Forwarded-Prefix`.
+#[derive(Clone, Debug)]
+pub struct MountPoint {
+    prefix: String,
+    original_uri: Uri,
+    /// Whether an axum router stood outside of the first mount, so that its `OriginalUri` has
+    /// the whole path.
+    inside_router: bool,
+}
+
+impl MountPoint {
+    /// The prefix that was stripped from the path, over all nested mounts: as the client wrote
+    /// it, in canonical form, without a trailing slash.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The request's URI before anything was stripped.
+    #[must_use]
+    pub fn original_uri(&self) -> &Uri {
+        &self.original_uri
+    }
+
+    /// Strips `prefix` from the path of a request: the service inside sees `below` (or `/`), and
+    /// a mount point that tells it the rest.
+    ///
+    /// `below` is what [`Prefix::strip`] left of the URI's own path, as a length.
+    /// `None`, with nothing changed, if it is not.
+    pub(crate) fn enter(uri: &mut Uri, extensions: &mut Extensions, below: usize) -> Option<()> {
+        let path = uri.path();
+        let (prefix, below) = path.split_at_checked(path.len().checked_sub(below)?)?;
+        // "//" cannot be here: the path is canonical, and `below` begins at a segment's end.
+        let below = if below.is_empty() { "/" } else { below };
+        let stripped = with_path(
+            uri,
+            match uri.query() {
+                None => below.to_owned(),
+                Some(query) => format!("{below}?{query}"),
+            },
+        )?;
+        let mount = match extensions.remove::<Self>() {
+            Some(mut outer) => {
+                outer.prefix.push_str(prefix);
+                outer
+            }
+            None => Self {
+                prefix: format!("{}{prefix}", external_prefix(extensions, path)),
+                original_uri: uri.clone(),
+                inside_router: router_prefix(extensions, path).is_some(),
+            },
+        };
+        extensions.insert(mount);
+        *uri = stripped;
+        Some(())
+    }
+}
+
+/// What the client has to put before `path`, a path as a service sees it: the prefixes that
+/// `PathDispatch` and (feature `axum`) `Router::nest` stripped before. Empty when nothing was.
+///
+/// A relative reference made from it keeps the mount, which a redirect needs.
+#[must_use]
+pub fn external_prefix<'a>(extensions: &'a Extensions, path: &str) -> Cow<'a, str> {
+    let mount = extensions.get::<MountPoint>();
+    let router = router_prefix(extensions, path);
+    match (mount, router) {
+        (None, None) => Cow::Borrowed(""),
+        (Some(mount), None) => Cow::Borrowed(&mount.prefix),
+        (None, Some(router)) => Cow::Owned(router),
+        (Some(mount), Some(router)) if mount.inside_router => {
+            // The router saw the path first, so what it lost since is the whole prefix.
+            Cow::Owned(router)
+        }
+        (Some(mount), Some(router)) => Cow::Owned(format!("{}{router}", mount.prefix)),
+    }
+}
+
+/// What stood before `path` when an axum router first saw the request.
+#[cfg(feature = "axum")]
+fn router_prefix(extensions: &Extensions, path: &str) -> Option<String> {
+    let original = extensions.get::<axum::extract::OriginalUri>()?;
+    let original = PathPolicy::new()
+        .encoded_slash(EncodedSlash::Keep)
+        .read(original.path())
+        .ok()?;
+    // `nest` leaves "/" of a path that is the prefix itself.
+    let prefix = original.strip_suffix(path).or_else(|| match path {
+        "/" => Some(&*original),
+        _ => None,
+    })?;
+    Some(prefix.to_owned())
+}
+
+#[cfg(not(feature = "axum"))]
+fn router_prefix(_: &Extensions, _: &str) -> Option<String> {
+    None
+}

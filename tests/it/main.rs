@@ -1,0 +1,18 @@
+//! One integration binary: a module for each layer, and one for what they are together.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod body;
+#[cfg(feature = "concurrency-limit")]
+mod concurrency_limit;
+#[cfg(feature = "gateway-proxy")]
+mod gateway_proxy;
+#[cfg(feature = "path-dispatch")]
+mod path_dispatch;
+mod paths;
+mod rfc9110;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(feature = "static-files")]
+mod static_files;
+#[allow(dead_code)]
+mod support;

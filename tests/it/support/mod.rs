@@ -1,0 +1,5 @@
+//! What tests of several modules share.
+
+pub mod raw;
+pub mod scripted;
+pub mod server;
