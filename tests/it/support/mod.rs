@@ -1,5 +1,7 @@
 //! What tests of several modules share.
 
+pub mod process;
+pub mod python;
 pub mod raw;
 pub mod scripted;
 pub mod server;
