@@ -16,3 +16,4 @@ mod serve;
 mod static_files;
 #[allow(dead_code)]
 mod support;
+mod tidy;
