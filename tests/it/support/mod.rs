@@ -5,3 +5,4 @@ pub mod python;
 pub mod raw;
 pub mod scripted;
 pub mod server;
+pub mod session;
