@@ -49,21 +49,30 @@ impl MediaTypes {
     }
 }
 
-/// The type of an extension, and where the table is behind the times (RFC 9239, ECMA-426, IANA),
-/// what is meant today.
+/// What is meant today, where the table behind us is older (RFC 8081, 8216, 9239, 9512).
+const TODAY: &[(&str, &str)] = &[
+    ("cjs", "text/javascript"),
+    ("m3u8", "application/vnd.apple.mpegurl"),
+    ("m4a", "audio/mp4"),
+    ("map", "application/json"),
+    ("mjs", "text/javascript"),
+    ("otf", "font/otf"),
+    // Pieces of a video in most deployments; TypeScript is compiled before it is served.
+    ("ts", "video/mp2t"),
+    ("woff", "font/woff"),
+    ("yaml", "application/yaml"),
+    ("yml", "application/yaml"),
+];
+
 fn essence(extension: &str) -> &'static str {
-    let is = |other: &str| extension.eq_ignore_ascii_case(other);
-    if is("mjs") || is("cjs") {
-        "text/javascript"
-    } else if is("map") {
-        "application/json"
-    } else if is("ts") {
-        // Pieces of a video in most deployments; TypeScript is compiled before it is served.
-        "video/mp2t"
-    } else {
-        mime_guess::from_ext(extension)
+    let today = TODAY
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(extension));
+    match today {
+        Some((_, essence)) => essence,
+        None => mime_guess::from_ext(extension)
             .first_raw()
-            .unwrap_or(UNKNOWN)
+            .unwrap_or(UNKNOWN),
     }
 }
 
