@@ -89,7 +89,7 @@ impl http_body::Body for FileBody {
         };
         let chunk = ready!(Pin::new(&mut reading.task).poll(cx));
         self.reading = None;
-        match chunk.map_err(io::Error::other).flatten() {
+        match chunk.unwrap_or_else(|panicked| Err(io::Error::other(panicked))) {
             Ok(chunk) => {
                 self.read_ahead();
                 Poll::Ready(Some(Ok(Frame::data(chunk))))

@@ -213,10 +213,35 @@ pub fn external_prefix<'a>(extensions: &'a Extensions, path: &str) -> Cow<'a, st
     }
 }
 
-/// What stood before `path` when an axum router first saw the request.
+/// Whether the client named the mount itself, without a slash behind it.
+///
+/// The service below sees `/` of `/docs` and of `/docs/`; but a relative reference in an answer
+/// to the first leads out of the mount.
+#[cfg(feature = "static-files")]
+pub(crate) fn is_bare_mount(extensions: &Extensions, path: &str) -> bool {
+    let bare = |original: &Uri| !original.path().ends_with('/');
+    path == "/"
+        && (extensions
+            .get::<MountPoint>()
+            .is_some_and(|mount| bare(&mount.original_uri))
+            || router_uri(extensions).is_some_and(bare))
+}
+
+/// The URI that an axum router first saw.
 #[cfg(feature = "axum")]
-fn router_prefix(extensions: &Extensions, path: &str) -> Option<String> {
+fn router_uri(extensions: &Extensions) -> Option<&Uri> {
     let original = extensions.get::<axum::extract::OriginalUri>()?;
+    Some(&original.0)
+}
+
+#[cfg(not(feature = "axum"))]
+fn router_uri(_: &Extensions) -> Option<&Uri> {
+    None
+}
+
+/// What stood before `path` when an axum router first saw the request.
+fn router_prefix(extensions: &Extensions, path: &str) -> Option<String> {
+    let original = router_uri(extensions)?;
     let original = PathPolicy::new()
         .encoded_slash(EncodedSlash::Keep)
         .read(original.path())
@@ -227,9 +252,4 @@ fn router_prefix(extensions: &Extensions, path: &str) -> Option<String> {
         _ => None,
     })?;
     Some(prefix.to_owned())
-}
-
-#[cfg(not(feature = "axum"))]
-fn router_prefix(_: &Extensions, _: &str) -> Option<String> {
-    None
 }
