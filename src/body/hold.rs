@@ -22,13 +22,17 @@ use std::{any::Any, fmt, sync::Arc};
 /// assert_eq!(Arc::strong_count(&permit), 1);
 /// ```
 #[derive(Clone)]
-pub struct Hold(Arc<dyn Any + Send + Sync>);
+pub struct Hold {
+    _thing: Arc<dyn Any + Send + Sync>,
+}
 
 impl Hold {
     /// Holds `thing` until the last clone is dropped.
     #[must_use]
     pub fn new(thing: impl Any + Send + Sync) -> Self {
-        Self(Arc::new(thing))
+        Self {
+            _thing: Arc::new(thing),
+        }
     }
 
     /// Holds `thing` as well.
