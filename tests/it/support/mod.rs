@@ -3,3 +3,4 @@
 pub mod raw;
 pub mod scripted;
 pub mod server;
+pub mod upstream;
