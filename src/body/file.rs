@@ -41,10 +41,10 @@ struct Reading {
 
 impl FileBody {
     /// The `length` bytes of `file` from `offset` on, of which the first are `ready` already.
-    pub(crate) fn new(file: File, offset: u64, length: u64, ready: Bytes) -> Self {
+    pub(crate) fn new(file: impl Into<Arc<File>>, offset: u64, length: u64, ready: Bytes) -> Self {
         let was_read = ready.len() as u64;
         Self {
-            file: Arc::new(file),
+            file: file.into(),
             ready,
             offset: offset.saturating_add(was_read),
             unread: length.saturating_sub(was_read),

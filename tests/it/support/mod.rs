@@ -6,3 +6,4 @@ pub mod raw;
 pub mod scripted;
 pub mod server;
 pub mod session;
+pub mod upstream;
