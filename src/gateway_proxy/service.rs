@@ -15,7 +15,7 @@ use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
 
 use super::{GatewayProxy, exchange, layer::Shared};
-use crate::{Body, BoxError, body::answer, semantics::mount};
+use crate::{Body, BoxError, body::answer};
 
 /// The service that [`GatewayProxy`] makes as a layer.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ impl Shared {
     fn route<B>(&self, request: &mut Request<B>) -> Route {
         let config = &self.config;
         if let Err(refusal) = config.paths.enforce(request.uri_mut()) {
-            let prefix = mount::external_prefix(request.extensions(), request.uri().path());
-            return Route::Refused(Box::new(answer::refuse_path(refusal, &prefix)));
+            let response = answer::refuse_path(refusal, request.extensions());
+            return Route::Refused(Box::new(response));
         }
         let path = request.uri().path();
         let is_ours = config.prefixes.is_empty()

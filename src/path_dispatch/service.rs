@@ -13,11 +13,7 @@ use tower::util::Oneshot;
 use tower_service::Service;
 
 use super::layer::Routes;
-use crate::{
-    Body, BoxError, Error, ErrorKind,
-    body::answer,
-    semantics::{mount::external_prefix, path::PathError},
-};
+use crate::{Body, BoxError, Error, ErrorKind, body::answer, semantics::path::PathError};
 
 /// A service with others mounted in front of it. See the [module docs](super) for an example.
 pub struct PathDispatchService<S, B> {
@@ -60,8 +56,7 @@ where
     fn dispatch(&self, mut request: Request<B>) -> State<S, B> {
         let routes = &*self.routes;
         if let Err(refusal) = routes.paths.enforce(request.uri_mut()) {
-            let prefix = external_prefix(request.extensions(), request.uri().path());
-            return State::answered(answer::refuse_path(refusal, &prefix));
+            return State::answered(answer::refuse_path(refusal, request.extensions()));
         }
         let Some(place) = routes.table.find(request.uri().path()) else {
             return State::Inner {

@@ -24,7 +24,6 @@ use super::{
 use crate::{
     Body, BoxError, Error, ErrorKind,
     body::answer::{error, plain, refuse_path},
-    semantics::{mount::external_prefix, path::PathRefusal},
 };
 
 /// Answers with a file where there is one, and calls the service inside where there is none. Made
@@ -49,7 +48,7 @@ impl<S> StaticFilesService<S> {
     {
         let inner = self.inner.clone();
         if let Err(refusal) = self.config.paths.enforce(request.uri_mut()) {
-            return ResponseFuture::answered(refuse(refusal, &request));
+            return ResponseFuture::answered(refuse_path(refusal, request.extensions()));
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let target = match reads {
@@ -94,16 +93,6 @@ fn look_up(target: &Target, config: &Config, head: Parts) -> Lookup {
             Lookup::Answer(error(Error::new(ErrorKind::Io).with_source(source)))
         }
     }
-}
-
-fn refuse<B>(refusal: PathRefusal, request: &Request<B>) -> Response<Body> {
-    // The prefix is what stands before the canonical path.
-    let path = match &refusal {
-        PathRefusal::Redirect(location) => location.split('?').next().unwrap_or_default(),
-        PathRefusal::Malformed(_) => "",
-    };
-    let prefix = external_prefix(request.extensions(), path).into_owned();
-    refuse_path(refusal, &prefix)
 }
 
 impl<S, B, R> Service<Request<B>> for StaticFilesService<S>

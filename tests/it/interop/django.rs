@@ -50,22 +50,37 @@ async fn pages_are_django_s_and_files_never_reach_it() {
         assert_eq!(page.header("x-frame-options"), Some("DENY"));
 
         let style = raw::get(gateway.addr, "/static/style.css").await;
-        assert_eq!(style.header("content-type"), Some("text/css; charset=utf-8"));
+        assert_eq!(
+            style.header("content-type"),
+            Some("text/css; charset=utf-8")
+        );
         assert!(style.text().contains("rgb(244, 247, 241)"));
         let admin = raw::get(gateway.addr, "/static/admin/css/base.css").await;
         assert_eq!(admin.status, 200);
         assert!(admin.body.len() > 10_000);
 
         // A file that is not there is the application's to answer.
-        assert_eq!(raw::get(gateway.addr, "/static/nothing.css").await.status, 404);
+        assert_eq!(
+            raw::get(gateway.addr, "/static/nothing.css").await.status,
+            404
+        );
         let log = gunicorn.process.log();
         assert!(log.contains("GET / "), "{log}");
         assert!(log.contains("/static/nothing.css"), "{log}");
-        assert!(!log.contains("style.css") && !log.contains("base.css"), "{log}");
+        assert!(
+            !log.contains("style.css") && !log.contains("base.css"),
+            "{log}"
+        );
 
         let missing = raw::get(gateway.addr, "/questions/1").await;
-        assert_eq!((missing.status, missing.header("location")), (301, Some("/questions/1/")));
-        let head = format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", gateway.addr);
+        assert_eq!(
+            (missing.status, missing.header("location")),
+            (301, Some("/questions/1/"))
+        );
+        let head = format!(
+            "HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            gateway.addr
+        );
         let head = exchange(gateway.addr, head).await;
         assert_eq!((head.status, head.body.len()), (200, 0));
     }
@@ -79,24 +94,50 @@ async fn a_question_is_posted_and_the_admin_lets_its_user_in() {
         let mut session = Session::new(gateway.addr);
 
         session.get("/").await;
-        let posted = session.post_form("/", &[("text", "Does <this> & that work?")]).await;
+        let posted = session
+            .post_form("/", &[("text", "Does <this> & that work?")])
+            .await;
         assert_eq!(posted.status, 302, "{posted:?}");
         let location = posted.header("location").unwrap().to_owned();
-        assert!(session.get(&location).await.text().contains("Does &lt;this&gt; &amp; that work?"));
+        assert!(
+            session
+                .get(&location)
+                .await
+                .text()
+                .contains("Does &lt;this&gt; &amp; that work?")
+        );
         assert!(session.get("/").await.text().contains("&lt;this&gt;"));
 
         let mut stranger = Session::new(gateway.addr);
-        assert_eq!(stranger.post_form("/", &[("text", "no token")]).await.status, 403);
+        assert_eq!(
+            stranger
+                .post_form("/", &[("text", "no token")])
+                .await
+                .status,
+            403
+        );
 
         const LOGIN: &str = "/admin/login/?next=/admin/";
         session.get(LOGIN).await;
-        let wrong =
-            session.post_form(LOGIN, &[("username", "admin"), ("password", "wrong")]).await;
+        let wrong = session
+            .post_form(LOGIN, &[("username", "admin"), ("password", "wrong")])
+            .await;
         assert_eq!(wrong.status, 200);
         let right = session
-            .post_form(LOGIN, &[("username", "admin"), ("password", PASSWORD), ("next", "/admin/")])
+            .post_form(
+                LOGIN,
+                &[
+                    ("username", "admin"),
+                    ("password", PASSWORD),
+                    ("next", "/admin/"),
+                ],
+            )
             .await;
-        assert_eq!((right.status, right.header("location")), (302, Some("/admin/")), "{right:?}");
+        assert_eq!(
+            (right.status, right.header("location")),
+            (302, Some("/admin/")),
+            "{right:?}"
+        );
         let admin = session.get("/admin/questions/question/").await;
         assert!(admin.status == 200 && admin.text().contains("Select question to change"));
     }
@@ -138,7 +179,10 @@ async fn twenty_megabytes_go_up_and_fifty_come_down() {
         let expected = sha256(&mebibytes(50));
         for target in ["/download/50/", "/download/50/?length=1"] {
             let download = raw::get(gateway.addr, target).await;
-            assert_eq!(download.header("content-length").is_some(), target.contains("length"));
+            assert_eq!(
+                download.header("content-length").is_some(),
+                target.contains("length")
+            );
             assert!(download.complete);
             assert_eq!(sha256(&download.body), expected, "{target}");
         }
@@ -211,7 +255,10 @@ fn allow_descriptors(needed: u64) {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limits = getrlimit(Resource::Nofile);
     if limits.current.is_some_and(|files| files < needed) {
-        assert!(limits.maximum.is_none_or(|files| files >= needed), "{limits:?} is too few files");
+        assert!(
+            limits.maximum.is_none_or(|files| files >= needed),
+            "{limits:?} is too few files"
+        );
         limits.current = Some(needed);
         setrlimit(Resource::Nofile, limits).unwrap();
     }
@@ -235,7 +282,9 @@ async fn a_client_that_goes_in_mid_download_takes_everything_along() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), freed).await.expect("everything is let go");
+    tokio::time::timeout(Duration::from_secs(10), freed)
+        .await
+        .expect("everything is let go");
 }
 
 /// How many connections to Gunicorn's socket are open, as the kernel lists them.

@@ -17,8 +17,10 @@ fn flask(options: &[&str]) -> Gunicorn {
     Gunicorn::start(command)
 }
 
-const WORKERS: &[&[&str]] =
-    &[&["--worker-class", "sync"], &["--worker-class", "gthread", "--threads", "4"]];
+const WORKERS: &[&[&str]] = &[
+    &["--worker-class", "sync"],
+    &["--worker-class", "gthread", "--threads", "4"],
+];
 
 async fn start(options: &[&str]) -> (Gunicorn, Gateway) {
     let gunicorn = flask(options);
@@ -35,7 +37,9 @@ fn json(answer: &Answer) -> Value {
 async fn requests_arrive_as_they_were_sent() {
     for options in WORKERS {
         let (_gunicorn, gateway) = start(options).await;
-        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
+        for method in [
+            "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND",
+        ] {
             for body in ["", "a body"] {
                 let request = format!(
                     "{method} /echo?a=%2F&b=//%zz HTTP/1.1\r\nHost: localhost\r\n\
@@ -72,7 +76,11 @@ async fn a_chunked_body_arrives_whatever_the_method() {
                  Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
             );
             let told = json(&exchange(gateway.addr, request).await);
-            assert_eq!(told["body"]["sha256"], sha256(b"abcdefg"), "{method} {told:#}");
+            assert_eq!(
+                told["body"]["sha256"],
+                sha256(b"abcdefg"),
+                "{method} {told:#}"
+            );
         }
     }
 }
@@ -94,10 +102,15 @@ async fn responses_arrive_as_they_were_sent() {
             assert_eq!(answer.status, status);
         }
         let redirect = raw::get(gateway.addr, "/redirect").await;
-        assert_eq!((redirect.status, redirect.header("location")), (302, Some("/echo")));
+        assert_eq!(
+            (redirect.status, redirect.header("location")),
+            (302, Some("/echo"))
+        );
 
         let content = vec![7; 3 << 20];
-        let upload = Session::new(gateway.addr).post_file("/upload", "seven", &content).await;
+        let upload = Session::new(gateway.addr)
+            .post_file("/upload", "seven", &content)
+            .await;
         assert_eq!(json(&upload)["sha256"], sha256(&content));
     }
 }
@@ -109,12 +122,23 @@ async fn a_mounted_application_is_told_its_prefix() {
     let inner = tower::service_fn(async |_: http::Request<tower_gateway::Body>| {
         Ok::<_, std::convert::Infallible>(http::Response::new(tower_gateway::Body::empty()))
     });
-    let app = PathDispatch::new().mount("/shop", proxy).unwrap().layer(inner);
-    let request = http::Request::get("/shop/echo?q").body(tower_gateway::Body::empty()).unwrap();
+    let app = PathDispatch::new()
+        .mount("/shop", proxy)
+        .unwrap()
+        .layer(inner);
+    let request = http::Request::get("/shop/echo?q")
+        .body(tower_gateway::Body::empty())
+        .unwrap();
     let response = app.oneshot(request).await.unwrap();
-    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    let body = http_body_util::BodyExt::collect(response.into_body())
+        .await
+        .unwrap()
+        .to_bytes();
     let told: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(told["path"], "/echo");
     let prefix = serde_json::json!(["HTTP_X_FORWARDED_PREFIX", "/shop"]);
-    assert!(told["headers"].as_array().unwrap().contains(&prefix), "{told:#}");
+    assert!(
+        told["headers"].as_array().unwrap().contains(&prefix),
+        "{told:#}"
+    );
 }

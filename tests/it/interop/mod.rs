@@ -30,7 +30,11 @@ impl Gateway {
             .layer(limit.clone())
             .service(proxy);
         let server = tokio::spawn(async { serve(listener, app).await.unwrap() });
-        Self { addr, limit, server }
+        Self {
+            addr,
+            limit,
+            server,
+        }
     }
 }
 

@@ -44,7 +44,10 @@ async fn start(unix: bool) -> (Process, tempfile::TempDir, Gateway) {
 async fn a_websocket_echoes_and_counts_against_the_limit() {
     for unix in [false, true] {
         let (_process, _directory, gateway) = start(unix).await;
-        assert_eq!(raw::get(gateway.addr, "/").await.text(), "hello from tornado\n");
+        assert_eq!(
+            raw::get(gateway.addr, "/").await.text(),
+            "hello from tornado\n"
+        );
 
         let stream = TcpStream::connect(gateway.addr).await.unwrap();
         let url = format!("ws://{}/ws", gateway.addr);
@@ -54,7 +57,11 @@ async fn a_websocket_echoes_and_counts_against_the_limit() {
         let bytes = Message::binary(vec![7; 1_000_000]);
         for message in [text, bytes] {
             socket.send(message.clone()).await.unwrap();
-            let echo = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
+            let echo = timeout(PATIENCE, socket.next())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
             assert_eq!(echo, message);
         }
         assert_eq!(gateway.limit.in_use(), 1, "an open tunnel is work");
@@ -66,7 +73,9 @@ async fn a_websocket_echoes_and_counts_against_the_limit() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(PATIENCE, freed).await.expect("a closed tunnel is none");
+        timeout(PATIENCE, freed)
+            .await
+            .expect("a closed tunnel is none");
 
         // Without the handshake it is an ordinary answer.
         assert_eq!(raw::get(gateway.addr, "/ws").await.status, 400);
@@ -89,6 +98,8 @@ async fn events_arrive_as_they_are_sent() {
         }
     };
     // The stream goes on for hours: who waits for its end sees nothing.
-    timeout(PATIENCE, first_events).await.expect("events come as they are sent");
+    timeout(PATIENCE, first_events)
+        .await
+        .expect("events come as they are sent");
     assert!(seen.contains("text/event-stream"));
 }

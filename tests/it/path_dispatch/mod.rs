@@ -382,6 +382,19 @@ mod inside_axum {
     }
 
     #[tokio::test]
+    async fn a_redirect_to_the_canonical_path_keeps_what_the_router_stripped() {
+        let policy = PathPolicy::new().spelling(Spelling::Redirect);
+        let mounts = PathDispatch::new().paths(policy).layer(prefix());
+        let app = Router::new().nest_service("/o", mounts);
+        let request = Request::get("/o/a/./b?q")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 308);
+        assert_eq!(response.headers()["location"], "/o/a/b?q");
+    }
+
+    #[tokio::test]
     async fn mounts_inside_and_outside_of_routers_add_up() {
         let mounts = || {
             PathDispatch::new()

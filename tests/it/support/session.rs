@@ -11,7 +11,10 @@ pub struct Session {
 
 impl Session {
     pub fn new(addr: SocketAddr) -> Self {
-        Self { addr, cookies: BTreeMap::new() }
+        Self {
+            addr,
+            cookies: BTreeMap::new(),
+        }
     }
 
     pub async fn get(&mut self, target: &str) -> Answer {
@@ -32,7 +35,8 @@ impl Session {
             form.push(format!("csrfmiddlewaretoken={token}"));
         }
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
-        self.send("POST", target, headers, form.join("&").into_bytes()).await
+        self.send("POST", target, headers, form.join("&").into_bytes())
+            .await
     }
 
     /// `multipart/form-data` with one file.
@@ -65,8 +69,11 @@ impl Session {
 
     async fn send(&mut self, method: &str, target: &str, headers: &str, body: Vec<u8>) -> Answer {
         let addr = self.addr;
-        let cookies: Vec<_> =
-            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<_> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         let cookies = match cookies.is_empty() {
             true => String::new(),
             false => format!("Cookie: {}\r\n", cookies.join("; ")),
@@ -92,5 +99,8 @@ impl Session {
 /// SHA-256, as the applications write it.
 pub fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
