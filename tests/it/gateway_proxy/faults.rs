@@ -185,7 +185,11 @@ async fn faults_in_the_body_break_the_clients_connection_off() {
         let answer = everything(server.addr, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         if !answer.starts_with("HTTP/1.1 502 ") {
             // Nothing at all, or less than was promised: no last chunk, not the length.
-            assert!(!answer.ends_with("\r\n0\r\n\r\n"), "{}: {answer}", fault.name);
+            assert!(
+                !answer.ends_with("\r\n0\r\n\r\n"),
+                "{}: {answer}",
+                fault.name
+            );
             let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
             assert!(body.len() < 10, "{}: {answer}", fault.name);
         }
@@ -230,7 +234,8 @@ async fn a_head_that_is_too_large_is_refused() {
     assert_eq!(kind(&response), Some(ErrorKind::UpstreamProtocol));
     upstream.deserted().await;
 
-    let small = Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: 0123456789\r\n\r\n").await;
+    let small =
+        Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: 0123456789\r\n\r\n").await;
     assert_eq!(call(&to(&small), get("/")).await.status(), 200);
     let response = call(&to(&small).max_response_head(50), get("/")).await;
     assert_eq!(kind(&response), Some(ErrorKind::UpstreamProtocol));
@@ -255,7 +260,8 @@ async fn nobody_listens() {
 async fn an_early_answer_and_a_closed_connection_while_uploading() {
     let upstream = Upstream::spawn(|mut conn: Conn| async move {
         conn.head().await;
-        conn.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno").await;
+        conn.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
+            .await;
         // What is unread makes this a reset.
     })
     .await;
@@ -279,7 +285,8 @@ async fn an_early_answer_and_a_closed_connection_while_uploading() {
 async fn an_early_answer_while_uploading_always_comes_through() {
     let upstream = Upstream::spawn(|mut conn: Conn| async move {
         conn.head().await;
-        conn.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno").await;
+        conn.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
+            .await;
         conn.closed().await;
     })
     .await;
@@ -298,7 +305,8 @@ async fn an_early_answer_while_uploading_always_comes_through() {
 async fn a_client_that_goes_away_frees_everything() {
     let upstream = Upstream::spawn(|mut conn: Conn| async move {
         conn.request().await;
-        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").await;
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            .await;
         while !conn.is_closed() {
             conn.write([0; 10_000]).await;
             tokio::task::yield_now().await;

@@ -54,14 +54,16 @@ async fn a_get_with_a_chunked_body_keeps_it() {
     assert_eq!(lines(&streamed, "transfer-encoding"), ["chunked"]);
     assert_eq!(lines(&streamed, "content-length"), [""; 0]);
     let (_, body) = streamed.split_once("\r\n\r\n").unwrap();
-    assert!(body.contains("abc") && body.ends_with("0\r\n\r\n"), "{body}");
+    assert!(
+        body.contains("abc") && body.ends_with("0\r\n\r\n"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
 async fn lengths_are_written_for_every_method() {
     for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
-        let request =
-            format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+        let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
         let with_body = seen(&request).await;
         assert_eq!(lines(&with_body, "content-length"), ["5"], "{method}");
         assert!(with_body.ends_with("\r\n\r\nhello"), "{with_body}");
@@ -74,7 +76,12 @@ async fn lengths_are_written_for_every_method() {
 
 #[tokio::test]
 async fn unknown_transfer_codings_are_refused() {
-    for coding in ["gzip, chunked", "gzip", "identity, chunked", "chunked, chunked"] {
+    for coding in [
+        "gzip, chunked",
+        "gzip",
+        "identity, chunked",
+        "chunked, chunked",
+    ] {
         let request = Request::post("/")
             .header("host", "a")
             .header("transfer-encoding", coding)
@@ -87,9 +94,8 @@ async fn unknown_transfer_codings_are_refused() {
         assert_eq!(upstream.counts().accepted, 0);
     }
     // As hyper reads it: the coding below `chunked` is left on the body.
-    let status = refused(
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    );
+    let status =
+        refused("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n");
     assert_eq!(status.await, 501);
 }
 
@@ -122,10 +128,9 @@ async fn names_that_an_application_confuses_are_dropped() {
 
 #[tokio::test]
 async fn expect_is_answered_here_and_not_passed_on() {
-    let seen = seen(
-        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi",
-    )
-    .await;
+    let seen =
+        seen("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi")
+            .await;
     assert_eq!(lines(&seen, "expect"), [""; 0]);
     assert!(seen.ends_with("\r\n\r\nhi"));
 }
@@ -170,7 +175,10 @@ async fn host_is_the_clients_the_upstreams_or_a_fixed_one() {
     for (policy, expected) in [
         (HostPolicy::Keep, "example.org"),
         (HostPolicy::Upstream, own.as_str()),
-        (HostPolicy::Fixed("app.test:81".parse().unwrap()), "app.test:81"),
+        (
+            HostPolicy::Fixed("app.test:81".parse().unwrap()),
+            "app.test:81",
+        ),
     ] {
         let seen = text(call(&to(&upstream).host(policy), get("/")).await).await;
         assert_eq!(lines(&seen, "host"), [expected]);
@@ -262,7 +270,11 @@ async fn connection_fields_of_answers_stay_on_their_connection() {
     )
     .await;
     let response = call(&to(&upstream), get("/")).await;
-    let mut names: Vec<_> = response.headers().keys().map(|name| name.as_str()).collect();
+    let mut names: Vec<_> = response
+        .headers()
+        .keys()
+        .map(|name| name.as_str())
+        .collect();
     names.sort_unstable();
     assert_eq!(names, ["content-length", "x-end"]);
     assert_eq!(text(response).await, "ok");
@@ -340,9 +352,13 @@ async fn a_length_and_a_coding_in_an_answer_leave_the_coding() {
     assert_eq!(text(response).await, "ok");
 
     let repeated =
-        Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok").await;
+        Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok")
+            .await;
     let response = call(&to(&repeated), get("/")).await;
-    assert_eq!(response.headers().get_all("content-length").iter().count(), 1);
+    assert_eq!(
+        response.headers().get_all("content-length").iter().count(),
+        1
+    );
     assert_eq!(text(response).await, "ok");
 }
 

@@ -81,7 +81,8 @@ async fn clones_and_services_share_the_pool() {
 async fn a_dropped_body_closes_its_connection_at_once() {
     let upstream = Upstream::spawn(|mut conn| async move {
         conn.request().await;
-        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+            .await;
         conn.closed().await;
     })
     .await;
@@ -135,7 +136,8 @@ async fn dropped_at_any_step_nothing_is_left() {
 async fn a_panic_frees_the_connection() {
     let upstream = Upstream::spawn(|mut conn| async move {
         conn.request().await;
-        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+            .await;
         conn.closed().await;
     })
     .await;
@@ -266,10 +268,9 @@ async fn no_more_are_kept_than_allowed() {
 
 #[tokio::test]
 async fn an_answer_that_says_close_is_the_last_of_its_connection() {
-    let upstream = Upstream::saying(
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
-    )
-    .await;
+    let upstream =
+        Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            .await;
     let proxy = to(&upstream);
     for _ in 0..3 {
         assert_eq!(text(call(&proxy, get("/")).await).await, "ok");
@@ -407,7 +408,8 @@ async fn unasked_bytes_make_a_connection_unfit() {
 async fn an_early_answer_to_an_unfinished_upload_leaves_no_connection() {
     let upstream = Upstream::spawn(|mut conn| async move {
         conn.head().await;
-        conn.write("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 2\r\n\r\nno").await;
+        conn.write("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 2\r\n\r\nno")
+            .await;
         conn.closed().await;
     })
     .await;

@@ -1,1 +1,6 @@
-//! (to be written)
+//! What the RFCs demand, by section.
+
+#[cfg(feature = "gateway-proxy")]
+mod section_7_2;
+#[cfg(feature = "gateway-proxy")]
+mod section_7_6;
