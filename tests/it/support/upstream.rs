@@ -186,6 +186,19 @@ impl Conn {
         }
     }
 
+    /// What was read and not looked at.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Takes what is there already; `None` if there is nothing.
+    pub fn try_fill(&mut self) -> Option<()> {
+        match self.stream.try_read_buf(&mut self.buffer) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(()),
+        }
+    }
+
     /// Whether the peer has closed; what it sends is thrown away.
     pub fn is_closed(&self) -> bool {
         let mut waste = [0; 4096];
