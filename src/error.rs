@@ -50,6 +50,8 @@ pub enum ErrorKind {
     RequestBodyTooLarge,
     /// The request uses a transfer coding that is not known here: 501.
     UnknownTransferCoding,
+    /// The request's method (`CONNECT`) is not for a gateway: 501.
+    UnsupportedMethod,
     /// A mounted service failed with an error of its own: 500.
     Service,
     /// Reading or writing a local file failed: 500.
@@ -116,7 +118,8 @@ impl Error {
             | RequestBodyIncomplete
             | RequestBodyTimeout
             | RequestBodyTooLarge
-            | UnknownTransferCoding => Fault::Client,
+            | UnknownTransferCoding
+            | UnsupportedMethod => Fault::Client,
             Service | Io | QueueFull | QueueTimeout | UpstreamBusy => Fault::Gateway,
             UpstreamConnect
             | UpstreamConnectTimeout
@@ -145,7 +148,7 @@ impl Error {
             BadPath | BadRequest | RequestBodyIncomplete => StatusCode::BAD_REQUEST,
             RequestBodyTimeout => StatusCode::REQUEST_TIMEOUT,
             RequestBodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            UnknownTransferCoding => StatusCode::NOT_IMPLEMENTED,
+            UnknownTransferCoding | UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
             Service | Io => StatusCode::INTERNAL_SERVER_ERROR,
             QueueFull | QueueTimeout | UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
             UpstreamConnect | UpstreamReset | UpstreamProtocol => StatusCode::BAD_GATEWAY,
@@ -170,6 +173,7 @@ impl fmt::Display for Error {
             RequestBodyTimeout => "the request's body did not arrive in time",
             RequestBodyTooLarge => "the request's body is too large",
             UnknownTransferCoding => "the request's transfer coding is not supported",
+            UnsupportedMethod => "the request's method is not supported",
             Service => "the service at this path failed",
             Io => "a local file could not be read or written",
             QueueFull => "too many requests are waiting",

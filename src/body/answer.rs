@@ -1,10 +1,13 @@
 //! The short plain answers that a layer gives in place of the application.
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Extensions, HeaderValue, Response, StatusCode, header};
 
 use crate::{
     Body, Error, ErrorKind,
-    semantics::path::{PathError, PathRefusal},
+    semantics::{
+        mount::external_prefix,
+        path::{PathError, PathRefusal},
+    },
 };
 
 /// The status in words, and nothing else.
@@ -42,15 +45,20 @@ pub(crate) fn redirect(status: StatusCode, location: &str) -> Response<Body> {
     }
 }
 
-/// What the client gets for a path that the policy does not let pass; `prefix` is where the
-/// service is mounted.
-pub(crate) fn refuse_path(refusal: PathRefusal, prefix: &str) -> Response<Body> {
+/// What the client gets for a path that the policy does not let pass; the extensions are those
+/// of its request.
+pub(crate) fn refuse_path(refusal: PathRefusal, extensions: &Extensions) -> Response<Body> {
     match refusal {
         PathRefusal::Malformed(source) => malformed_path(source),
-        PathRefusal::Redirect(location) => redirect(
-            StatusCode::PERMANENT_REDIRECT,
-            &format!("{prefix}{location}"),
-        ),
+        PathRefusal::Redirect(location) => {
+            // The client has to put before it what was stripped before it came here.
+            let path = location.split('?').next().unwrap_or_default();
+            let prefix = external_prefix(extensions, path);
+            redirect(
+                StatusCode::PERMANENT_REDIRECT,
+                &format!("{prefix}{location}"),
+            )
+        }
     }
 }
 

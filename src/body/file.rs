@@ -41,10 +41,10 @@ struct Reading {
 
 impl FileBody {
     /// The `length` bytes of `file` from `offset` on, of which the first are `ready` already.
-    pub(crate) fn new(file: File, offset: u64, length: u64, ready: Bytes) -> Self {
+    pub(crate) fn new(file: impl Into<Arc<File>>, offset: u64, length: u64, ready: Bytes) -> Self {
         let was_read = ready.len() as u64;
         Self {
-            file: Arc::new(file),
+            file: file.into(),
             ready,
             offset: offset.saturating_add(was_read),
             unread: length.saturating_sub(was_read),
@@ -89,7 +89,7 @@ impl http_body::Body for FileBody {
         };
         let chunk = ready!(Pin::new(&mut reading.task).poll(cx));
         self.reading = None;
-        match chunk.map_err(io::Error::other).flatten() {
+        match chunk.unwrap_or_else(|panicked| Err(io::Error::other(panicked))) {
             Ok(chunk) => {
                 self.read_ahead();
                 Poll::Ready(Some(Ok(Frame::data(chunk))))

@@ -22,13 +22,18 @@ use std::{any::Any, fmt, sync::Arc};
 /// assert_eq!(Arc::strong_count(&permit), 1);
 /// ```
 #[derive(Clone)]
-pub struct Hold(Arc<dyn Any + Send + Sync>);
+pub struct Hold {
+    /// Never looked at: what counts is when it is dropped.
+    _held: Arc<dyn Any + Send + Sync>,
+}
 
 impl Hold {
     /// Holds `thing` until the last clone is dropped.
     #[must_use]
     pub fn new(thing: impl Any + Send + Sync) -> Self {
-        Self(Arc::new(thing))
+        Self {
+            _held: Arc::new(thing),
+        }
     }
 
     /// Holds `thing` as well.

@@ -22,7 +22,11 @@
 pub(crate) mod answer;
 #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
 pub(crate) mod file;
+#[cfg(feature = "gateway-proxy")]
+pub(crate) mod guarded;
 mod hold;
+#[cfg(feature = "gateway-proxy")]
+pub(crate) mod quiet;
 #[cfg(feature = "gateway-proxy")]
 pub mod spool;
 

@@ -1,1 +1,347 @@
-//! (to be written)
+//! Who asked, as proxies tell it: `X-Forwarded-*` and `Forwarded` (RFC 7239).
+//!
+//! ```
+//! use http::{HeaderMap, HeaderValue};
+//! use tower_gateway::semantics::forwarded::{Identity, Node};
+//!
+//! let mut identity = Identity::default();
+//! identity.chain.push(Node::Ip("2001:db8::7".parse()?));
+//! identity.host = Some(HeaderValue::from_static("example.org:8080"));
+//! identity.proto = Some(HeaderValue::from_static("https"));
+//!
+//! let mut headers = HeaderMap::new();
+//! identity.write_x_forwarded(&mut headers);
+//! identity.write_forwarded(&mut headers);
+//! assert_eq!(headers["x-forwarded-for"], "2001:db8::7");
+//! assert_eq!(headers["x-forwarded-port"], "8080");
+//! assert_eq!(
+//!     headers["forwarded"],
+//!     r#"for="[2001:db8::7]";host="example.org:8080";proto=https"#
+//! );
+//! assert_eq!(Identity::read(&headers), identity);
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
+
+use std::{
+    fmt::{self, Write as _},
+    net::{IpAddr, SocketAddr},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::semantics::{hop, host};
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
+/// Who asked, for what, by way of whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The client first, then the proxies on the way, without the one that reads this.
+    pub chain: Vec<Node>,
+    /// The host (and port) that the client asked for.
+    pub host: Option<HeaderValue>,
+    /// The scheme by which the client asked, in lower case.
+    pub proto: Option<HeaderValue>,
+    /// The path that was stripped on the way: empty, or beginning with a slash.
+    pub prefix: String,
+}
+
+/// One station on the way of a request: RFC 7239 §6.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Node {
+    /// An IP address. Ports are not kept: few readers of `X-Forwarded-For` expect one.
+    Ip(IpAddr),
+    /// A name that a proxy gave in place of an address; it begins with `_`.
+    Obfuscated(String),
+    /// Somebody.
+    Unknown,
+}
+
+/// Whether a field tells who asked, so that no client may set it: `Forwarded`, `X-Real-IP`, and
+/// everything that begins with `X-Forwarded-`.
+///
+/// Not only the five that are written here: Gunicorn, for one, also reads
+/// `X-Forwarded-Protocol` and `X-Forwarded-Ssl`.
+#[must_use]
+pub fn is_identity(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    *name == header::FORWARDED || text == "x-real-ip" || text.starts_with("x-forwarded-")
+}
+
+impl Identity {
+    /// What a trusted proxy says.
+    ///
+    /// Where there is `X-Forwarded-For`, it is the chain: proxies that write it often pass on a
+    /// `Forwarded` which the client made up. Only without it is `Forwarded` read.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Self {
+        let mut identity = if headers.contains_key(FOR) {
+            Self {
+                chain: headers
+                    .get_all(FOR)
+                    .iter()
+                    .flat_map(hop::tokens)
+                    .map(Node::parse)
+                    .collect(),
+                ..Self::default()
+            }
+        } else {
+            read_forwarded(headers)
+        };
+        // Without a chain from `X-Forwarded-For`, these may still be what the proxy writes.
+        if let Some(proto) = first(headers, &PROTO).and_then(scheme) {
+            identity.proto = Some(proto);
+        }
+        if let Some(host) = first(headers, &HOST).and_then(host_value) {
+            identity.host = Some(host);
+        }
+        if let Some(prefix) = first(headers, &PREFIX).filter(|prefix| is_prefix(prefix)) {
+            identity.prefix = String::from_utf8_lossy(prefix)
+                .trim_end_matches('/')
+                .to_owned();
+        }
+        identity
+    }
+
+    /// Writes `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix`, as far as they are
+    /// known, in place of what was there.
+    pub fn write_x_forwarded(&self, headers: &mut HeaderMap) {
+        let chain = self.chain.as_slice();
+        set(headers, FOR, (!chain.is_empty()).then(|| list(chain)));
+        set_value(headers, PROTO, self.proto.clone());
+        set_value(headers, HOST, self.host.clone());
+        set_value(headers, PORT, self.port());
+        let prefix = (!self.prefix.is_empty()).then(|| self.prefix.clone());
+        set(headers, PREFIX, prefix);
+    }
+
+    /// Writes `Forwarded` in place of what was there. The first element tells the host and the
+    /// scheme, which are the client's.
+    pub fn write_forwarded(&self, headers: &mut HeaderMap) {
+        let mut text = String::with_capacity(64);
+        let mut nodes = self.chain.iter();
+        // RFC 7239 §6.2: "The "unknown" identifier is used when the identity of the preceding
+        // entity is not known, but the proxy server still wants to signal that a forwarding of
+        // the request was made."
+        write_pair(&mut text, "for", nodes.next().unwrap_or(&Node::Unknown));
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
+        let proto = self.proto.as_ref().and_then(|proto| proto.to_str().ok());
+        for (name, value) in [("host", host), ("proto", proto)] {
+            if let Some(value) = value {
+                text.push(';');
+                write_pair(&mut text, name, &value);
+            }
+        }
+        for node in nodes {
+            text.push_str(", ");
+            write_pair(&mut text, "for", node);
+        }
+        set(headers, header::FORWARDED, Some(text));
+    }
+
+    /// The port that the client asked for: that of the host, or the scheme's own.
+    fn port(&self) -> Option<HeaderValue> {
+        let host = self.host.as_ref()?.to_str().ok()?;
+        match (host::port(host), self.proto.as_ref()?.as_bytes()) {
+            (Some(port), _) => HeaderValue::from_str(port).ok(),
+            (None, b"https" | b"wss") => Some(HeaderValue::from_static("443")),
+            (None, b"http" | b"ws") => Some(HeaderValue::from_static("80")),
+            (None, _) => None,
+        }
+    }
+}
+
+impl Node {
+    /// Reads a node as `X-Forwarded-For` and `Forwarded` write it, with or without a port and
+    /// brackets. What is none is `Unknown`.
+    fn parse(text: &[u8]) -> Self {
+        let Ok(text) = str::from_utf8(text) else {
+            return Self::Unknown;
+        };
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Self::Ip(ip.to_canonical());
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Self::Ip(address.ip().to_canonical());
+        }
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'));
+        if let Some(Ok(ip)) = bare.map(str::parse::<IpAddr>) {
+            return Self::Ip(ip.to_canonical());
+        }
+        // RFC 7239 §6.3: "obfnode = "_" 1*( ALPHA / DIGIT / "." / "_" / "-")".
+        match text.strip_prefix('_') {
+            Some(rest) if !rest.is_empty() && rest.bytes().all(is_obfuscated_byte) => {
+                Self::Obfuscated(text.to_owned())
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Node {
+    /// As RFC 7239 §6 writes it: an IPv6 address in brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(IpAddr::V4(ip)) => ip.fmt(f),
+            Self::Obfuscated(name) => f.write_str(name),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// The chain as `X-Forwarded-For` has it: by habit, without brackets.
+fn list(chain: &[Node]) -> String {
+    let mut text = String::with_capacity(16 * chain.len());
+    for node in chain {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        // Writing into a `String` does not fail.
+        let _ = match node {
+            Node::Ip(ip) => write!(text, "{ip}"),
+            node => write!(text, "{node}"),
+        };
+    }
+    text
+}
+
+/// `name=value`, RFC 7239 §4: "value = token / quoted-string".
+fn write_pair(text: &mut String, name: &str, value: &impl fmt::Display) {
+    text.push_str(name);
+    text.push('=');
+    let start = text.len();
+    let _ = write!(text, "{value}");
+    if text[start..].bytes().all(is_token_byte) && text.len() > start {
+        return;
+    }
+    let value = text.split_off(start);
+    text.push('"');
+    for character in value.chars() {
+        // RFC 9110 §5.6.4: "quoted-pair = "\" ( HTAB / SP / VCHAR / obs-text )".
+        if matches!(character, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(character);
+    }
+    text.push('"');
+}
+
+fn read_forwarded(headers: &HeaderMap) -> Identity {
+    let mut identity = Identity::default();
+    for line in headers.get_all(header::FORWARDED) {
+        for element in split(line.as_bytes(), b',') {
+            let is_first = identity.chain.is_empty();
+            let mut node = None;
+            for pair in split(element, b';') {
+                let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
+                    continue;
+                };
+                let name = pair[..equals].trim_ascii();
+                let value = unquote(pair[equals + 1..].trim_ascii());
+                if name.eq_ignore_ascii_case(b"for") {
+                    node = Some(Node::parse(&value));
+                } else if name.eq_ignore_ascii_case(b"host") && is_first {
+                    identity.host = host_value(&value);
+                } else if name.eq_ignore_ascii_case(b"proto") && is_first {
+                    identity.proto = scheme(&value);
+                }
+            }
+            identity.chain.push(node.unwrap_or(Node::Unknown));
+        }
+    }
+    identity
+}
+
+/// The parts of `text` between separators that are not in a quoted string; empty ones are not
+/// given.
+fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            byte => return !quoted && *byte == separator,
+        }
+        false
+    })
+    .map(<[u8]>::trim_ascii)
+    .filter(|part| !part.is_empty())
+}
+
+fn unquote(value: &[u8]) -> Vec<u8> {
+    let inner = value
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""));
+    let Some(inner) = inner else {
+        return value.to_vec();
+    };
+    let mut escaped = false;
+    inner
+        .iter()
+        .filter(|byte| {
+            escaped = **byte == b'\\' && !escaped;
+            !escaped
+        })
+        .copied()
+        .collect()
+}
+
+fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    hop::tokens(headers.get(name)?).next()
+}
+
+fn scheme(text: &[u8]) -> Option<HeaderValue> {
+    // RFC 3986 §3.1: "scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )".
+    let is_scheme = text.first().is_some_and(u8::is_ascii_alphabetic)
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+    is_scheme
+        .then(|| HeaderValue::from_bytes(&text.to_ascii_lowercase()).ok())
+        .flatten()
+}
+
+fn host_value(text: &[u8]) -> Option<HeaderValue> {
+    (host::is_host(text) && !text.is_empty())
+        .then(|| HeaderValue::from_bytes(text).ok())
+        .flatten()
+}
+
+/// A path that cannot be taken for another host: "//evil.test" in a link is one.
+fn is_prefix(text: &[u8]) -> bool {
+    text.starts_with(b"/")
+        && !text.starts_with(b"//")
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() && !b"\\\"<>?#".contains(byte))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_obfuscated_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, text: Option<String>) {
+    let value = text.and_then(|text| HeaderValue::try_from(text).ok());
+    set_value(headers, name, value);
+}
+
+fn set_value(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => headers.insert(name, value),
+        None => headers.remove(name),
+    };
+}

@@ -9,6 +9,8 @@ pub mod conditional;
 pub mod forwarded;
 #[cfg(feature = "gateway-proxy")]
 pub mod hop;
+#[cfg(feature = "gateway-proxy")]
+pub mod host;
 pub mod mount;
 pub mod path;
 pub mod peer;

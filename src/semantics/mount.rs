@@ -17,7 +17,7 @@ use std::{borrow::Cow, error, fmt, str::FromStr};
 
 use http::{Extensions, Uri};
 
-use crate::semantics::path::{EncodedSlash, PathError, PathPolicy, match_key, with_path};
+use crate::semantics::path::{EncodedSlash, PathError, PathPolicy, match_key};
 
 /// The path at which something is mounted: absolute, canonical, without a trailing slash.
 ///
@@ -150,36 +150,45 @@ impl MountPoint {
         &self.original_uri
     }
 
-    /// Strips `prefix` from the path of a request: the service inside sees `below` (or `/`), and
-    /// a mount point that tells it the rest.
+    /// The mount point of the request that has these extensions, if it went through a mount.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// Strips all but the last `below` bytes from the path of a request: what [`Prefix::strip`]
+    /// left of it. The service inside sees that (or `/`), and a mount point that tells the rest.
     ///
-    /// `below` is what [`Prefix::strip`] left of the URI's own path, as a length.
-    /// `None`, with nothing changed, if it is not.
-    pub(crate) fn enter(uri: &mut Uri, extensions: &mut Extensions, below: usize) -> Option<()> {
-        let path = uri.path();
+    /// `None`, with nothing changed, if that does not make a path.
+    #[cfg(feature = "path-dispatch")]
+    pub(crate) fn enter<B>(request: &mut http::Request<B>, below: usize) -> Option<()> {
+        let path = request.uri().path();
         let (prefix, below) = path.split_at_checked(path.len().checked_sub(below)?)?;
-        // "//" cannot be here: the path is canonical, and `below` begins at a segment's end.
+        // It cannot begin with "//": the path is canonical, and `below` begins where a segment
+        // ended.
         let below = if below.is_empty() { "/" } else { below };
-        let stripped = with_path(
-            uri,
-            match uri.query() {
-                None => below.to_owned(),
-                Some(query) => format!("{below}?{query}"),
-            },
-        )?;
-        let mount = match extensions.remove::<Self>() {
-            Some(mut outer) => {
-                outer.prefix.push_str(prefix);
-                outer
-            }
-            None => Self {
-                prefix: format!("{}{prefix}", external_prefix(extensions, path)),
-                original_uri: uri.clone(),
-                inside_router: router_prefix(extensions, path).is_some(),
-            },
+        let target = match request.uri().query() {
+            None => below.to_owned(),
+            Some(query) => format!("{below}?{query}"),
         };
-        extensions.insert(mount);
-        *uri = stripped;
+        let stripped = crate::semantics::path::with_path(request.uri(), target)?;
+        let mount = match Self::of(request.extensions()) {
+            Some(outer) => Self {
+                prefix: format!("{}{prefix}", outer.prefix),
+                original_uri: outer.original_uri.clone(),
+                inside_router: outer.inside_router,
+            },
+            None => {
+                let router = router_prefix(request.extensions(), path);
+                Self {
+                    inside_router: router.is_some(),
+                    prefix: format!("{}{prefix}", router.unwrap_or_default()),
+                    original_uri: request.uri().clone(),
+                }
+            }
+        };
+        request.extensions_mut().insert(mount);
+        *request.uri_mut() = stripped;
         Some(())
     }
 }
@@ -204,10 +213,35 @@ pub fn external_prefix<'a>(extensions: &'a Extensions, path: &str) -> Cow<'a, st
     }
 }
 
-/// What stood before `path` when an axum router first saw the request.
+/// Whether the client named the mount itself, without a slash behind it.
+///
+/// The service below sees `/` of `/docs` and of `/docs/`; but a relative reference in an answer
+/// to the first leads out of the mount.
+#[cfg(feature = "static-files")]
+pub(crate) fn is_bare_mount(extensions: &Extensions, path: &str) -> bool {
+    let bare = |original: &Uri| !original.path().ends_with('/');
+    path == "/"
+        && (extensions
+            .get::<MountPoint>()
+            .is_some_and(|mount| bare(&mount.original_uri))
+            || router_uri(extensions).is_some_and(bare))
+}
+
+/// The URI that an axum router first saw.
 #[cfg(feature = "axum")]
-fn router_prefix(extensions: &Extensions, path: &str) -> Option<String> {
+fn router_uri(extensions: &Extensions) -> Option<&Uri> {
     let original = extensions.get::<axum::extract::OriginalUri>()?;
+    Some(&original.0)
+}
+
+#[cfg(not(feature = "axum"))]
+fn router_uri(_: &Extensions) -> Option<&Uri> {
+    None
+}
+
+/// What stood before `path` when an axum router first saw the request.
+fn router_prefix(extensions: &Extensions, path: &str) -> Option<String> {
+    let original = router_uri(extensions)?;
     let original = PathPolicy::new()
         .encoded_slash(EncodedSlash::Keep)
         .read(original.path())
@@ -218,9 +252,4 @@ fn router_prefix(extensions: &Extensions, path: &str) -> Option<String> {
         _ => None,
     })?;
     Some(prefix.to_owned())
-}
-
-#[cfg(not(feature = "axum"))]
-fn router_prefix(_: &Extensions, _: &str) -> Option<String> {
-    None
 }

@@ -6,6 +6,14 @@ mod body;
 mod concurrency_limit;
 #[cfg(feature = "gateway-proxy")]
 mod gateway_proxy;
+#[cfg(all(
+    feature = "serve",
+    feature = "static-files",
+    feature = "path-dispatch",
+    feature = "gateway-proxy",
+    feature = "concurrency-limit"
+))]
+mod interop;
 #[cfg(feature = "path-dispatch")]
 mod path_dispatch;
 mod paths;
@@ -16,3 +24,4 @@ mod serve;
 mod static_files;
 #[allow(dead_code)]
 mod support;
+mod tidy;

@@ -1,1 +1,11 @@
-//! (to be written)
+//! StaticFiles, through its public API: as a service, as a layer, and on a socket.
+
+#[cfg(unix)]
+mod confinement;
+mod directories;
+mod layer;
+mod representation;
+#[cfg(feature = "axum")]
+mod routers;
+mod sending;
+mod tree;

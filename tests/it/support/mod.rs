@@ -1,6 +1,10 @@
 //! What tests of several modules share.
 
 pub mod log;
+pub mod process;
+pub mod python;
 pub mod raw;
 pub mod scripted;
 pub mod server;
+pub mod session;
+pub mod upstream;

@@ -49,6 +49,7 @@ impl Feed {
     }
 }
 
+#[derive(Debug)]
 pub struct Scripted {
     frames: VecDeque<Frame<Bytes>>,
     receiver: mpsc::UnboundedReceiver<Result<Frame<Bytes>, BoxError>>,

@@ -1,0 +1,250 @@
+//! Everything behind flags: a web server in front of applications.
+//!
+//! ```text
+//! cargo run --release --all-features --example gateway -- --listen 127.0.0.1:8000 \
+//!     --static /static=examples/mysite/staticfiles --proxy /=http://127.0.0.1:8001
+//! ```
+//!
+//! serves files below `/static` itself and hands the rest to Gunicorn at port 8001. `--help`
+//! lists the flags. SIGTERM and Ctrl-C drain: what runs is finished within 30 seconds.
+
+use std::{convert::Infallible, process::ExitCode, time::Duration};
+
+use http::{Request, Response, StatusCode};
+use tokio::net::{TcpListener, UnixListener};
+use tower::{Layer, Service, ServiceBuilder, service_fn, util::BoxCloneSyncService};
+use tower_gateway::{
+    Body, BoxError, ConcurrencyLimit, GatewayProxy, PathDispatch, StaticFiles,
+    serve::{Listener, RequestBody, serve},
+};
+
+const HELP: &str = "\
+A web server in front of applications: files are answered here, the rest is handed on.
+
+usage: gateway --listen ADDR [flags]
+
+  --listen ADDR          host:port, or unix:PATH; port 0 picks one
+  --static PREFIX=DIR    files of DIR at PREFIX; repeatable, the first that has the file answers
+  --proxy PREFIX=URL     paths below PREFIX go to URL; repeatable, the longest prefix counts:
+                         http://host:port, http+unix:/path.sock
+  --limit N              at most N requests with all upstreams at once (default: no limit)
+  --queue N              how many may wait for that (default: 256)
+  --queue-timeout SECS   and how long (default: 5)
+  --runtime-threads N    threads of the server (default: one for each processor)
+  --help                 this text
+
+not yet: --wsgi PREFIX=MODULE:CALLABLE (with --wsgi-dir, --python, --workers, --threads,
+--timeout), --listing, --spa, --cache, several URLs for one prefix, uwsgi:// URLs
+";
+
+/// What was asked for on the command line.
+#[derive(Default)]
+struct Flags {
+    listen: Option<String>,
+    files: Vec<(String, String)>,
+    proxies: Vec<(String, String)>,
+    limit: Option<usize>,
+    queue: Option<usize>,
+    queue_timeout: Option<Duration>,
+    runtime_threads: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        )
+        .init();
+    match parse(lexopt::Parser::from_env()).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gateway: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because {error}");
+                cause = error.source();
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
+    use lexopt::{Arg::Long, ValueExt};
+
+    let mut flags = Flags::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("listen") => flags.listen = Some(arguments.value()?.string()?),
+            Long("static") => flags.files.push(at_prefix(arguments.value()?.string()?)?),
+            Long("proxy") => flags.proxies.push(at_prefix(arguments.value()?.string()?)?),
+            Long("limit") => flags.limit = Some(arguments.value()?.parse()?),
+            Long("queue") => flags.queue = Some(arguments.value()?.parse()?),
+            Long("queue-timeout") => {
+                let seconds = arguments.value()?.parse()?;
+                flags.queue_timeout = Some(Duration::try_from_secs_f64(seconds)?);
+            }
+            Long("runtime-threads") => {
+                flags.runtime_threads = Some(arguments.value()?.parse()?);
+            }
+            Long("help") => {
+                print!("{HELP}");
+                std::process::exit(0);
+            }
+            Long(
+                flag @ ("wsgi" | "wsgi-dir" | "python" | "workers" | "threads" | "timeout"
+                | "listing" | "spa" | "cache"),
+            ) => return Err(format!("--{flag} is not there yet").into()),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    Ok(flags)
+}
+
+/// `PREFIX=VALUE`.
+fn at_prefix(argument: String) -> Result<(String, String), BoxError> {
+    match argument.split_once('=') {
+        Some((prefix, value)) => Ok((prefix.to_owned(), value.to_owned())),
+        None => Err(format!("{argument:?} is not of the form PREFIX=VALUE").into()),
+    }
+}
+
+fn run(flags: Flags) -> Result<(), BoxError> {
+    let mut runtime = match flags.runtime_threads {
+        Some(1) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if let Some(threads @ 2..) = flags.runtime_threads {
+        runtime.worker_threads(threads);
+    }
+    runtime.enable_all().build()?.block_on(start(flags))
+}
+
+async fn start(flags: Flags) -> Result<(), BoxError> {
+    let listen = flags
+        .listen
+        .clone()
+        .ok_or("--listen ADDR is missing; see --help")?;
+    // The stack first: a flag that is wrong is found before a port is taken.
+    let dynamic = dynamic(&flags)?;
+    match listen.strip_prefix("unix:") {
+        Some(path) => {
+            let listener = UnixListener::bind(path)?;
+            println!("listening on unix:{path}");
+            let result = serve_files(listener, &flags.files, dynamic).await;
+            std::fs::remove_file(path)?;
+            result
+        }
+        None => {
+            let listener = TcpListener::bind(listen).await?;
+            println!("listening on http://{}", listener.local_addr()?);
+            serve_files(listener, &flags.files, dynamic).await
+        }
+    }
+}
+
+/// A service whose type is forgotten, since the flags decide on what is in it.
+type App = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
+
+/// The applications, each behind its prefix, all behind one limit.
+fn dynamic(flags: &Flags) -> Result<App, BoxError> {
+    let mut dispatch = PathDispatch::new();
+    for (prefix, url) in &flags.proxies {
+        if url.contains(',') {
+            return Err(format!("{url}: several upstreams are not there yet").into());
+        }
+        dispatch = dispatch.mount_unstripped(prefix, GatewayProxy::to(url)?)?;
+    }
+    let applications = dispatch.layer(service_fn(not_found));
+    Ok(match limit(flags)? {
+        Some(limit) => BoxCloneSyncService::new(
+            ServiceBuilder::new()
+                .map_response(|response: Response<_>| response.map(Body::new))
+                .layer(limit)
+                .service(applications),
+        ),
+        None => BoxCloneSyncService::new(applications),
+    })
+}
+
+fn limit(flags: &Flags) -> Result<Option<ConcurrencyLimit>, BoxError> {
+    let Some(max) = flags.limit else {
+        return match (flags.queue, flags.queue_timeout) {
+            (None, None) => Ok(None),
+            _ => Err("--queue and --queue-timeout need --limit".into()),
+        };
+    };
+    if max == 0 {
+        return Err("--limit 0 would let nothing in".into());
+    }
+    let mut limit = ConcurrencyLimit::new(max);
+    if let Some(length) = flags.queue {
+        limit = limit.queue(length);
+    }
+    if let Some(timeout) = flags.queue_timeout {
+        limit = limit.queue_timeout(timeout);
+    }
+    Ok(Some(limit))
+}
+
+async fn not_found<B>(_: Request<B>) -> Result<Response<Body>, Infallible> {
+    let mut response = Response::new(Body::from("Not Found"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    Ok(response)
+}
+
+async fn serve_files<L: Listener>(
+    listener: L,
+    files: &[(String, String)],
+    dynamic: App,
+) -> Result<(), BoxError> {
+    // Files stand outside: they are answered whatever the applications are busy with. The first
+    // folder stays a type of its own, so that the usual case boxes nothing for a file.
+    match files {
+        [] => serve_until_told(listener, dynamic).await,
+        [first, rest @ ..] => {
+            let mut app = dynamic;
+            for folder in rest.iter().rev() {
+                app = BoxCloneSyncService::new(static_files(folder)?.layer(app));
+            }
+            serve_until_told(listener, static_files(first)?.layer(app)).await
+        }
+    }
+}
+
+fn static_files((prefix, directory): &(String, String)) -> Result<StaticFiles, BoxError> {
+    if !std::fs::metadata(directory)?.is_dir() {
+        return Err(format!("--static {prefix}={directory}: that is not a folder").into());
+    }
+    // `at` panics on a prefix that is not a path; from a command line, that is an error.
+    prefix.parse::<tower_gateway::semantics::mount::Prefix>()?;
+    Ok(StaticFiles::new(directory).at(prefix))
+}
+
+async fn serve_until_told<L, S>(listener: L, app: S) -> Result<(), BoxError>
+where
+    L: Listener,
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    serve(listener, app)
+        .graceful_shutdown(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("draining: what runs is finished");
+        })
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,114 @@
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::layer::Permit;
+use crate::body::Hold;
+
+pin_project! {
+    /// The inner service's body with the permit of its request; or the words of a refusal.
+    ///
+    /// The permit's last home: it is let go when the body is over, fails, or is dropped.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = KindProj]
+    enum Kind<B> {
+        Inner { #[pin] body: B, permit: Option<Held> },
+        Answer { text: Bytes },
+    }
+}
+
+/// How the permit of a request is held. Only its drop matters.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// By the response alone.
+    Alone { _permit: Permit },
+    /// By the response and by who may carry on a connection that is upgraded.
+    Shared { _permit: Arc<Permit> },
+}
+
+impl Held {
+    /// Splits the permit, so that `extensions` holds it as well.
+    pub(super) fn share(permit: Permit, extensions: &mut http::Extensions) -> Self {
+        let permit = Arc::new(permit);
+        let hold = match extensions.remove::<Hold>() {
+            Some(outer) => outer.and(Arc::clone(&permit)),
+            None => Hold::new(Arc::clone(&permit)),
+        };
+        extensions.insert(hold);
+        Self::Shared { _permit: permit }
+    }
+}
+
+impl<B: http_body::Body> ResponseBody<B> {
+    pub(super) fn inner(body: B, permit: Held) -> Self {
+        // A server need not poll a body that is over: let go now.
+        let permit = (!body.is_end_stream()).then_some(permit);
+        Self {
+            kind: Kind::Inner { body, permit },
+        }
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn answer(text: &'static str) -> Self {
+        Self {
+            kind: Kind::Answer {
+                text: Bytes::from_static(text.as_bytes()),
+            },
+        }
+    }
+}
+
+impl<B> http_body::Body for ResponseBody<B>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().kind.project() {
+            KindProj::Inner { mut body, permit } => {
+                let frame = ready!(body.as_mut().poll_frame(cx));
+                // With an exact length the server may never poll again, so ask now.
+                if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
+                    permit.take();
+                }
+                Poll::Ready(frame)
+            }
+            KindProj::Answer { text } if text.is_empty() => Poll::Ready(None),
+            KindProj::Answer { text } => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.is_end_stream(),
+            Kind::Answer { text } => text.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.size_hint(),
+            Kind::Answer { text } => SizeHint::with_exact(text.len() as u64),
+        }
+    }
+}

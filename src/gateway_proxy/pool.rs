@@ -1,0 +1,286 @@
+//! The connections to one upstream: how many at once, who is next, and which are kept.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Context,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::AbortHandle,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::upstream::{Upstream, http::Connection};
+use crate::{Error, ErrorKind};
+
+/// What a pool is held to. The defaults and their reasons are with the setters of
+/// [`GatewayProxy`](super::GatewayProxy).
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    pub(super) max_connections: usize,
+    pub(super) max_waiting: usize,
+    pub(super) max_idle: usize,
+    pub(super) wait: Duration,
+    pub(super) connect: Duration,
+    pub(super) idle: Duration,
+    pub(super) max_head: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    upstream: Upstream,
+    limits: Limits,
+    /// One for each connection in use. tokio hands them out in the order of asking.
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    idle: Mutex<IdleList>,
+}
+
+/// Connections that nobody uses, the one used last at the end: it is the likeliest to be alive,
+/// and the others get old enough to be closed.
+#[derive(Debug, Default)]
+struct IdleList {
+    connections: VecDeque<Idle>,
+    /// The task that closes what is too old, while there is something to close.
+    reaper: Option<AbortHandle>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// Which connection will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    Any,
+    /// One that was never used: what is sent cannot be sent again, or is not HTTP afterwards.
+    Fresh,
+}
+
+/// The use of one connection. Dropped, it closes the connection; [`finish`](Lease::finish) keeps
+/// it.
+#[derive(Debug)]
+pub(super) struct Lease {
+    // In this order: whoever waits for the permit finds the connection closed or put back.
+    pub(super) connection: Connection,
+    pool: Arc<Pool>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    pub(super) fn new(upstream: Upstream, limits: Limits) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(limits.max_connections)),
+            waiting: AtomicUsize::new(0),
+            idle: Mutex::default(),
+            upstream,
+            limits,
+        }
+    }
+
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// A connection to use, in the order of asking.
+    pub(super) async fn lease(self: &Arc<Self>, need: Need) -> Result<Lease, Error> {
+        let permit = self.permit().await?;
+        let kept = match need {
+            Need::Any => self.take_idle(),
+            Need::Fresh => {
+                self.make_room();
+                None
+            }
+        };
+        let connection = match kept {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        Ok(Lease {
+            connection,
+            pool: Arc::clone(self),
+            permit,
+        })
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let busy = || Error::new(ErrorKind::UpstreamBusy);
+        let _place = Place::take(&self.waiting, self.limits.max_waiting).ok_or_else(busy)?;
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        match timeout(self.limits.wait, permit).await {
+            Ok(permit) => permit.map_err(|closed| busy().with_source(closed)),
+            Err(elapsed) => Err(busy().with_source(elapsed)),
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, Error> {
+        let connection = Connection::open(&self.upstream, self.limits.max_head);
+        match timeout(self.limits.connect, connection).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(Error::new(ErrorKind::UpstreamConnect).with_source(error)),
+            Err(elapsed) => Err(Error::new(ErrorKind::UpstreamConnectTimeout).with_source(elapsed)),
+        }
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        // One at a time, so that a closed connection is dropped outside of the lock.
+        loop {
+            let idle = self.idle().connections.pop_back()?;
+            if idle.since.elapsed() < self.limits.idle && idle.connection.is_alive() {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// A fresh connection while others are idle would be one too many: the oldest makes room.
+    fn make_room(&self) {
+        let in_use = self.limits.max_connections - self.permits.available_permits();
+        let _oldest = {
+            let mut idle = self.idle();
+            let is_full = in_use + idle.connections.len() > self.limits.max_connections;
+            is_full.then(|| idle.connections.pop_front()).flatten()
+        };
+    }
+
+    fn put_back(self: &Arc<Self>, connection: Connection) {
+        // Outside of a runtime nobody would close it when it is too old.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let _oldest = {
+            let mut idle = self.idle();
+            idle.connections.push_back(Idle {
+                connection,
+                since: Instant::now(),
+            });
+            if idle.reaper.is_none() {
+                let reaper = runtime.spawn(reap(Arc::downgrade(self)));
+                idle.reaper = Some(reaper.abort_handle());
+            }
+            let is_full = idle.connections.len() > self.limits.max_idle;
+            is_full.then(|| idle.connections.pop_front()).flatten()
+        };
+    }
+
+    /// Closes what is too old. When the next is; `None` when nothing is left.
+    fn close_expired(&self) -> Option<Instant> {
+        let mut idle = self.idle();
+        let old = idle
+            .connections
+            .partition_point(|idle| idle.since.elapsed() >= self.limits.idle);
+        let expired: Vec<_> = idle.connections.drain(..old).collect();
+        let next = idle.connections.front().map(|idle| idle.since);
+        if next.is_none() {
+            idle.reaper = None;
+        }
+        drop(idle);
+        drop(expired);
+        next?.checked_add(self.limits.idle)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, IdleList> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes idle connections when their time has come, for as long as there are some.
+///
+/// Nobody reads an idle connection, so one that the upstream closed is noticed here, or when it
+/// is asked for.
+async fn reap(pool: Weak<Pool>) {
+    let mut next = match pool.upgrade() {
+        Some(pool) => Instant::now().checked_add(pool.limits.idle),
+        None => None,
+    };
+    while let Some(at) = next {
+        sleep_until(at).await;
+        next = pool.upgrade().and_then(|pool| pool.close_expired());
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Some(reaper) = self.idle().reaper.take() {
+            reaper.abort();
+        }
+    }
+}
+
+impl Lease {
+    /// The answer is over: the connection goes back if it can carry another request, and is
+    /// closed if not, as when the request is not written to its end (an early answer).
+    pub(super) fn finish(self, cx: &mut Context<'_>) {
+        let Self {
+            mut connection,
+            pool,
+            permit,
+        } = self;
+        // The end of an answer is known before hyper has turned to the next request.
+        if !connection.is_idle() {
+            connection.drive(cx);
+        }
+        if connection.is_idle() {
+            pool.put_back(connection);
+        } else {
+            drop(connection);
+        }
+        drop(permit);
+    }
+
+    /// Another connection in place of this one, which is closed; the turn is kept.
+    pub(super) async fn renew(self) -> Result<Self, Error> {
+        let Self {
+            connection,
+            pool,
+            permit,
+        } = self;
+        drop(connection);
+        pool.make_room();
+        Ok(Self {
+            connection: pool.connect().await?,
+            pool,
+            permit,
+        })
+    }
+
+    pub(super) fn upstream(&self) -> &Upstream {
+        self.pool.upstream()
+    }
+
+    /// For what goes on after the last answer: the connection without a way back.
+    pub(super) fn into_parts(self) -> (Connection, OwnedSemaphorePermit) {
+        (self.connection, self.permit)
+    }
+}
+
+/// A place in the queue.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
+        waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+                (waiting < max).then_some(waiting + 1)
+            })
+            .ok()
+            .map(|_| Self(waiting))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,346 @@
+//! What an upstream can do wrong, and what the client gets of it: the right status, or a
+//! connection that is broken off; never an answer that looks whole and is not.
+
+use std::net::SocketAddr;
+
+use http_body_util::BodyExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tower_gateway::{Error, ErrorKind, Fault, GatewayProxy};
+
+use super::{call, get, kind, post, to};
+use crate::support::{
+    raw::{PATIENCE, exchange},
+    server,
+    upstream::{Conn, Upstream},
+};
+
+/// One fault: what the upstream writes to a request, and how it ends the connection.
+struct Script {
+    name: &'static str,
+    says: &'static str,
+    ends: End,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Close,
+    Reset,
+    Stay,
+}
+
+async fn upstream(says: &'static str, ends: End) -> Upstream {
+    Upstream::spawn(move |mut conn: Conn| async move {
+        conn.request().await;
+        conn.write(says).await;
+        match ends {
+            End::Close => {}
+            End::Reset => conn.reset(),
+            End::Stay => conn.closed().await,
+        }
+    })
+    .await
+}
+
+/// All bytes that come until the connection is closed.
+async fn everything(addr: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    read.expect("the connection stays open").ok();
+    String::from_utf8(answer).unwrap()
+}
+
+const fn fault(name: &'static str, says: &'static str, ends: End) -> Script {
+    Script { name, says, ends }
+}
+
+#[tokio::test]
+async fn faults_before_the_head_is_whole_have_a_status() {
+    use End::*;
+    use ErrorKind::*;
+    let table = [
+        (fault("closed before the head", "", Close), UpstreamReset),
+        (fault("reset before the head", "", Reset), UpstreamReset),
+        (
+            fault("closed in the head", "HTTP/1.1 200 OK\r\nA: b\r\n", Close),
+            UpstreamReset,
+        ),
+        (
+            fault("reset in the head", "HTTP/1.1 200 OK\r\nA: b\r\n", Reset),
+            UpstreamReset,
+        ),
+        (
+            fault("garbage", "\u{16}\u{3}\u{1} garbage\r\n\r\n", Stay),
+            UpstreamProtocol,
+        ),
+        (
+            fault("another protocol", "SSH-2.0-OpenSSH_9.2\r\n", Stay),
+            UpstreamProtocol,
+        ),
+        (
+            fault("a bad header", "HTTP/1.1 200 OK\r\nA b\r\n\r\n", Stay),
+            UpstreamProtocol,
+        ),
+        (
+            fault("a bad status", "HTTP/1.1 20 OK\r\n\r\n", Stay),
+            UpstreamProtocol,
+        ),
+        (
+            fault("HTTP/2 unasked", "HTTP/2.0 200 OK\r\n\r\n", Stay),
+            UpstreamProtocol,
+        ),
+        (
+            fault(
+                "two lengths",
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+                Stay,
+            ),
+            UpstreamProtocol,
+        ),
+        (
+            fault(
+                "a length that is none",
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+                Stay,
+            ),
+            UpstreamProtocol,
+        ),
+        (
+            fault(
+                "an unknown coding",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+                Stay,
+            ),
+            UpstreamProtocol,
+        ),
+        (
+            fault(
+                "chunks in HTTP/1.0",
+                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                Stay,
+            ),
+            UpstreamProtocol,
+        ),
+        (
+            fault(
+                "an upgrade that nobody asked for",
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+                Stay,
+            ),
+            UpstreamProtocol,
+        ),
+    ];
+    for (fault, expected) in table {
+        let upstream = upstream(fault.says, fault.ends).await;
+        let proxy = to(&upstream);
+        let response = call(&proxy, get("/")).await;
+        assert_eq!(response.status(), 502, "{}", fault.name);
+        assert_eq!(kind(&response), Some(expected), "{}", fault.name);
+        let error = response.extensions().get::<Error>().unwrap();
+        assert_eq!(error.fault(), Fault::Upstream, "{}", fault.name);
+        upstream.deserted().await;
+    }
+}
+
+#[tokio::test]
+async fn faults_in_the_body_break_the_clients_connection_off() {
+    use End::*;
+    let long = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+    let bad_size = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nx\r\n";
+    let bad_end = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalfX\r\n0\r\n\r\n";
+    let cut_chunk = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nhalf";
+    let no_last = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n";
+    let until_close = "HTTP/1.1 200 OK\r\n\r\nhalf";
+    let table = [
+        fault("closed within a length", long, Close),
+        fault("reset within a length", long, Reset),
+        fault("closed between chunks", chunks, Close),
+        fault("reset between chunks", chunks, Reset),
+        fault("a bad chunk size", bad_size, Stay),
+        fault("a chunk longer than its size", bad_end, Stay),
+        fault("closed within a chunk", cut_chunk, Close),
+        fault("closed before the trailers end", no_last, Close),
+        fault("reset where the end is the close", until_close, Reset),
+    ];
+    for fault in table {
+        let upstream = upstream(fault.says, fault.ends).await;
+        let proxy = to(&upstream);
+        // As a service: the body ends with an error.
+        let response = call(&proxy, get("/")).await;
+        // A reset may overtake what was written before it.
+        if response.status() != 502 {
+            assert_eq!(response.status(), 200, "{}", fault.name);
+            let body = response.into_body().collect().await;
+            let error = body.expect_err(fault.name);
+            assert!(error.is::<Error>(), "{}", fault.name);
+        }
+        // On the wire: the client sees that it is not whole.
+        let server = server::spawn(proxy).await;
+        let answer = everything(server.addr, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        if !answer.starts_with("HTTP/1.1 502 ") {
+            // Nothing at all, or less than was promised: no last chunk, not the length.
+            assert!(
+                !answer.ends_with("\r\n0\r\n\r\n"),
+                "{}: {answer}",
+                fault.name
+            );
+            let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+            assert!(body.len() < 10, "{}: {answer}", fault.name);
+        }
+        upstream.deserted().await;
+    }
+}
+
+#[tokio::test]
+async fn more_than_the_length_is_not_the_next_answer() {
+    let upstream = upstream(
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more",
+        End::Stay,
+    )
+    .await;
+    let proxy = to(&upstream);
+    let body = call(&proxy, get("/")).await.into_body();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "ok");
+    upstream.until(|counts| counts.open <= 1).await;
+    let body = call(&proxy, get("/")).await.into_body();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "ok");
+    assert_eq!(upstream.counts().accepted, 2);
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let upstream = Upstream::spawn(|mut conn: Conn| async move {
+        conn.request().await;
+        conn.write("HTTP/1.1 200 OK\r\n").await;
+        // Without an end, until nobody reads on.
+        loop {
+            let line = format!("A: {}\r\n", "a".repeat(1000));
+            conn.write(line).await;
+            if conn.is_closed() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let response = call(&to(&upstream), get("/")).await;
+    assert_eq!(response.status(), 502);
+    assert_eq!(kind(&response), Some(ErrorKind::UpstreamProtocol));
+    upstream.deserted().await;
+
+    let small =
+        Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: 0123456789\r\n\r\n").await;
+    assert_eq!(call(&to(&small), get("/")).await.status(), 200);
+    let response = call(&to(&small).max_response_head(50), get("/")).await;
+    assert_eq!(kind(&response), Some(ErrorKind::UpstreamProtocol));
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let response = call(&GatewayProxy::to(&url).unwrap(), get("/")).await;
+    assert_eq!(response.status(), 502);
+    assert_eq!(kind(&response), Some(ErrorKind::UpstreamConnect));
+    let error = response.extensions().get::<Error>().unwrap();
+    assert!(error.is_retryable());
+    assert!(std::error::Error::source(error).is_some());
+    assert_eq!(response.headers()["cache-control"], "no-store");
+}
+
+/// The whole answer is read although the upstream stopped reading, and closed.
+#[tokio::test]
+async fn an_early_answer_and_a_closed_connection_while_uploading() {
+    let upstream = Upstream::spawn(|mut conn: Conn| async move {
+        conn.head().await;
+        conn.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
+            .await;
+        // What is unread makes this a reset.
+    })
+    .await;
+    for proxy in [to(&upstream), to(&upstream).stream_requests()] {
+        for _ in 0..20 {
+            let response = call(&proxy, post("/", vec![b'x'; 4 << 20])).await;
+            // A reset can take the answer with it before it is read; then it is one.
+            if response.status() == 401 {
+                let body = response.into_body().collect().await;
+                assert_eq!(body.unwrap().to_bytes(), "no");
+            } else {
+                assert_eq!(kind(&response), Some(ErrorKind::UpstreamReset));
+            }
+        }
+    }
+    upstream.deserted().await;
+}
+
+/// The same without a reset: then the answer always comes through.
+#[tokio::test]
+async fn an_early_answer_while_uploading_always_comes_through() {
+    let upstream = Upstream::spawn(|mut conn: Conn| async move {
+        conn.head().await;
+        conn.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
+            .await;
+        conn.closed().await;
+    })
+    .await;
+    for proxy in [to(&upstream), to(&upstream).stream_requests()] {
+        for _ in 0..10 {
+            let response = call(&proxy, post("/", vec![b'x'; 4 << 20])).await;
+            assert_eq!(response.status(), 401);
+            let body = response.into_body().collect().await;
+            assert_eq!(body.unwrap().to_bytes(), "no");
+        }
+    }
+    upstream.deserted().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_frees_everything() {
+    let upstream = Upstream::spawn(|mut conn: Conn| async move {
+        conn.request().await;
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            .await;
+        while !conn.is_closed() {
+            conn.write([0; 10_000]).await;
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let proxy = to(&upstream).max_connections(3);
+    let server = server::spawn(proxy).await;
+    for _ in 0..10 {
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(server.addr).await.unwrap();
+            let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            let mut some = [0; 100];
+            stream.read_exact(&mut some).await.unwrap();
+            clients.push(stream);
+        }
+        drop(clients);
+        upstream.deserted().await;
+    }
+}
+
+#[tokio::test]
+async fn the_next_request_of_the_client_is_unharmed() {
+    // A refused request whose body was not read must not be read as a request.
+    let upstream = Upstream::echo().await;
+    let server = server::spawn(to(&upstream)).await;
+    let answer = exchange(
+        server.addr,
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: Host\r\nContent-Length: 37\r\n\r\n\
+         GET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n",
+    )
+    .await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(upstream.counts().requests, 0);
+}

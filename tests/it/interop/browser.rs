@@ -1,0 +1,130 @@
+//! The page as a person sees it: a real browser, the gateway, Gunicorn, Django.
+
+use std::process::Command;
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::json;
+use tower_gateway::GatewayProxy;
+
+use super::Gateway;
+use crate::support::{
+    process::{Process, say, tethered},
+    python::Site,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_sees_the_style_and_the_list_and_adds_a_question() {
+    let Some(driver) = chromedriver() else { return };
+    let site = Site::new();
+    let gunicorn = site.gunicorn(&["--worker-class", "gthread", "--threads", "4"]);
+    let proxy = GatewayProxy::to(&gunicorn.url()).unwrap();
+    let gateway = Gateway::start(&site.static_root(), proxy).await;
+    let browser = driver.browser().await;
+    let outcome = visit(&browser, &format!("http://{}/", gateway.addr)).await;
+    browser.close().await.unwrap();
+    outcome.unwrap();
+    let log = gunicorn.process.log();
+    assert!(!log.contains("style.css"), "{log}");
+}
+
+async fn visit(browser: &Client, url: &str) -> Result<(), fantoccini::error::CmdError> {
+    browser.goto(url).await?;
+    let background = browser
+        .execute(
+            "return getComputedStyle(document.body).backgroundColor",
+            Vec::new(),
+        )
+        .await?;
+    assert_eq!(
+        background, "rgb(244, 247, 241)",
+        "the style sheet is applied"
+    );
+    let before = browser
+        .find_all(Locator::Css("main a[href*='/questions/']"))
+        .await?
+        .len();
+    assert!(before >= 3, "the seeded questions are listed");
+
+    let field = browser.find(Locator::Css("[name=text]")).await?;
+    field.send_keys("Can a person ask this?").await?;
+    browser
+        .find(Locator::Css("main form button"))
+        .await?
+        .click()
+        .await?;
+    let asked = Locator::XPath("//h1[contains(., 'Can a person ask this?')]");
+    browser.wait().for_element(asked).await?;
+    browser.goto(url).await?;
+    let page = browser.source().await?;
+    assert!(
+        page.contains("Can a person ask this?"),
+        "the list shows it: {page}"
+    );
+    let after = browser
+        .find_all(Locator::Css("main a[href*='/questions/']"))
+        .await?
+        .len();
+    assert_eq!(after, before + 1);
+    Ok(())
+}
+
+/// The program through which a browser is driven.
+struct Driver {
+    port: String,
+    profile: tempfile::TempDir,
+    _process: Process,
+}
+
+/// `None`, and said so, where there is no browser; where a whole run is expected, a failure.
+fn chromedriver() -> Option<Driver> {
+    let present = |program| Command::new(program).arg("--version").output().is_ok();
+    if !present("chromedriver") || !present("chromium") {
+        let missing = "NOT TESTED: the page in a browser. There is no chromium with chromedriver \
+                       (Debian: apt-get install chromium chromium-driver)";
+        assert!(std::env::var_os("CI").is_none(), "{missing}");
+        say(format_args!("{missing}"));
+        return None;
+    }
+    let mut command = tethered("chromedriver");
+    command.arg("--port=0");
+    let mut process = Process::start(command);
+    let line = process.wait_for("started successfully on port");
+    let port = line
+        .trim_end_matches('.')
+        .rsplit(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    Some(Driver {
+        port,
+        profile: tempfile::tempdir().unwrap(),
+        _process: process,
+    })
+}
+
+impl Driver {
+    async fn browser(&self) -> Client {
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            &format!("--user-data-dir={}", self.profile.path().display()),
+        ];
+        let serde_json::Value::Object(capabilities) =
+            json!({ "goog:chromeOptions": { "args": arguments } })
+        else {
+            panic!("an object is an object")
+        };
+        ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{}", self.port))
+            .await
+            .unwrap()
+    }
+}

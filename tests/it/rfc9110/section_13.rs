@@ -1,0 +1,355 @@
+//! Conditional requests.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use tower_gateway::semantics::conditional::{
+    EntityTag, HttpDate, Validators, Verdict, evaluate, range_applies,
+};
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT", and a little later in the same second.
+fn modified() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_500)
+}
+
+const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+const EXACT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+fn current() -> Validators {
+    Validators {
+        etag: EntityTag::strong("v,2"),
+        last_modified: HttpDate::new(modified()),
+    }
+}
+
+fn fields(lines: &[(HeaderName, &str)]) -> HeaderMap {
+    lines
+        .iter()
+        .map(|(name, value)| {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            (name.clone(), value)
+        })
+        .collect()
+}
+
+fn of_get(lines: &[(HeaderName, &str)]) -> Verdict {
+    evaluate(&Method::GET, &fields(lines), &current())
+}
+
+mod section_8_8_3_entity_tags {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_quoted_and_may_be_weak() {
+        for (text, weak) in [
+            (r#""x""#, false),
+            (r#""""#, false),
+            (r#"W/"x""#, true),
+            ("\"\u{80}\"", false),
+            (r#"" "#, false),
+        ] {
+            let tag = EntityTag::parse(&HeaderValue::from_bytes(text.as_bytes()).unwrap());
+            match text {
+                r#"" "# => assert_eq!(tag, None),
+                _ => assert_eq!(tag.unwrap().is_weak(), weak, "{text}"),
+            }
+        }
+        for bad in [
+            "x",
+            r#""x"#,
+            r#"x""#,
+            r#"w/"x""#,
+            r#""a b""#,
+            r#""a""b""#,
+            "",
+            "*",
+            "W/",
+        ] {
+            let value = HeaderValue::from_str(bad).unwrap();
+            assert_eq!(EntityTag::parse(&value), None, "{bad}");
+        }
+        assert_eq!(EntityTag::strong("a\"b"), None);
+        assert_eq!(EntityTag::strong("a b"), None);
+        assert_eq!(EntityTag::strong("x").unwrap().to_header(), r#""x""#);
+    }
+}
+
+mod section_5_6_7_dates {
+    use super::*;
+
+    #[test]
+    fn all_three_forms_are_read_and_one_is_written() {
+        let date = HttpDate::new(modified()).unwrap();
+        for text in [
+            EXACT,
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            let value = HeaderValue::from_static(text);
+            assert_eq!(HttpDate::parse(&value), Some(date), "{text}");
+        }
+        assert_eq!(date.to_header(), EXACT);
+    }
+
+    #[test]
+    fn a_time_that_http_cannot_write_is_no_date() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        assert_eq!(HttpDate::new(epoch - Duration::from_nanos(1)), None);
+        assert_eq!(
+            HttpDate::new(epoch).unwrap().to_header(),
+            "Thu, 01 Jan 1970 00:00:00 GMT"
+        );
+        let last = epoch + Duration::from_secs(253_402_300_799);
+        assert_eq!(
+            HttpDate::new(last).unwrap().to_header(),
+            "Fri, 31 Dec 9999 23:59:59 GMT"
+        );
+        assert_eq!(HttpDate::new(last + Duration::from_secs(1)), None);
+
+        for bad in [
+            "",
+            "0",
+            "now",
+            "Sun, 06 Nov 1894 08:49:37 GMT",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+        ] {
+            let value = HeaderValue::from_static(bad);
+            assert_eq!(HttpDate::parse(&value), None, "{bad}");
+        }
+    }
+}
+
+mod section_13_1_1_if_match {
+    use super::*;
+
+    #[test]
+    fn it_compares_strongly_over_all_lines() {
+        use Verdict::{Failed, Proceed};
+        for (value, verdict) in [
+            ("*", Proceed),
+            (" * ", Proceed),
+            (r#""v,2""#, Proceed),
+            (r#""v1", "v,2""#, Proceed),
+            (r#", ,"v1",,"v,2" ,"#, Proceed),
+            (r#"W/"v,2""#, Failed),
+            (r#""v1""#, Failed),
+            ("v,2", Failed),
+            (r#""v1", nonsense, "v,2""#, Failed),
+            (r#""v,2"x"#, Failed),
+            ("", Failed),
+        ] {
+            assert_eq!(of_get(&[(header::IF_MATCH, value)]), verdict, "{value}");
+        }
+        let lines = [
+            (header::IF_MATCH, r#""v1""#),
+            (header::IF_MATCH, r#""v,2""#),
+        ];
+        assert_eq!(of_get(&lines), Proceed);
+    }
+
+    #[test]
+    fn without_a_tag_only_the_asterisk_matches() {
+        let none = Validators::default();
+        let asterisk = fields(&[(header::IF_MATCH, "*")]);
+        assert_eq!(evaluate(&Method::GET, &asterisk, &none), Verdict::Proceed);
+        let tag = fields(&[(header::IF_MATCH, r#""v,2""#)]);
+        assert_eq!(evaluate(&Method::GET, &tag, &none), Verdict::Failed);
+    }
+}
+
+mod section_13_1_2_if_none_match {
+    use super::*;
+
+    #[test]
+    fn it_compares_weakly_over_all_lines() {
+        use Verdict::{NotModified, Proceed};
+        for (value, verdict) in [
+            ("*", NotModified),
+            (r#""v,2""#, NotModified),
+            (r#"W/"v,2""#, NotModified),
+            (r#""v1","v,2""#, NotModified),
+            (r#"W/"v1"	,	W/"v,2""#, NotModified),
+            (r#"w/"v,2""#, Proceed),
+            (r#""v""#, Proceed),
+            ("2", Proceed),
+            ("", Proceed),
+        ] {
+            assert_eq!(
+                of_get(&[(header::IF_NONE_MATCH, value)]),
+                verdict,
+                "{value}"
+            );
+        }
+        let lines = [
+            (header::IF_NONE_MATCH, r#""v1""#),
+            (header::IF_NONE_MATCH, r#"W/"v,2""#),
+        ];
+        assert_eq!(of_get(&lines), NotModified);
+    }
+
+    #[test]
+    fn another_method_than_get_and_head_fails() {
+        let headers = fields(&[(header::IF_NONE_MATCH, "*")]);
+        assert_eq!(
+            evaluate(&Method::HEAD, &headers, &current()),
+            Verdict::NotModified
+        );
+        assert_eq!(
+            evaluate(&Method::PUT, &headers, &current()),
+            Verdict::Failed
+        );
+    }
+}
+
+mod section_13_1_3_if_modified_since {
+    use super::*;
+
+    #[test]
+    fn it_compares_whole_seconds() {
+        for (value, verdict) in [
+            (BEFORE, Verdict::Proceed),
+            (EXACT, Verdict::NotModified),
+            (AFTER, Verdict::NotModified),
+        ] {
+            assert_eq!(
+                of_get(&[(header::IF_MODIFIED_SINCE, value)]),
+                verdict,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn it_is_ignored_where_it_says_nothing() {
+        for bad in ["", "yesterday", r#""v,2""#, "Sun, 06 Nov 1994 08:49:37 CET"] {
+            assert_eq!(
+                of_get(&[(header::IF_MODIFIED_SINCE, bad)]),
+                Verdict::Proceed,
+                "{bad}"
+            );
+        }
+        let twice = [
+            (header::IF_MODIFIED_SINCE, AFTER),
+            (header::IF_MODIFIED_SINCE, AFTER),
+        ];
+        assert_eq!(of_get(&twice), Verdict::Proceed);
+
+        let once = fields(&twice[..1]);
+        assert_eq!(evaluate(&Method::PUT, &once, &current()), Verdict::Proceed);
+        let none = Validators::default();
+        assert_eq!(evaluate(&Method::GET, &once, &none), Verdict::Proceed);
+    }
+}
+
+mod section_13_1_4_if_unmodified_since {
+    use super::*;
+
+    #[test]
+    fn it_compares_whole_seconds() {
+        for (value, verdict) in [
+            (BEFORE, Verdict::Failed),
+            (EXACT, Verdict::Proceed),
+            (AFTER, Verdict::Proceed),
+            ("yesterday", Verdict::Proceed),
+        ] {
+            let lines = [(header::IF_UNMODIFIED_SINCE, value)];
+            assert_eq!(of_get(&lines), verdict, "{value}");
+            assert_eq!(
+                evaluate(&Method::PUT, &fields(&lines), &current()),
+                verdict,
+                "{value}"
+            );
+        }
+    }
+}
+
+mod section_13_1_5_if_range {
+    use super::*;
+
+    #[test]
+    fn it_wants_the_very_validator() {
+        for (value, applies) in [
+            (r#""v,2""#, true),
+            (EXACT, true),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", true),
+            (r#"W/"v,2""#, false),
+            (r#""v1""#, false),
+            (r#""v1", "v,2""#, false),
+            ("*", false),
+            (BEFORE, false),
+            (AFTER, false),
+            ("v,2", false),
+            ("", false),
+        ] {
+            let headers = fields(&[(header::IF_RANGE, value)]);
+            assert_eq!(range_applies(&headers, &current()), applies, "{value}");
+            let none = Validators::default();
+            assert!(!range_applies(&headers, &none), "{value}");
+        }
+        assert!(range_applies(&HeaderMap::new(), &current()));
+
+        let twice = fields(&[
+            (header::IF_RANGE, r#""v,2""#),
+            (header::IF_RANGE, r#""v,2""#),
+        ]);
+        assert!(!range_applies(&twice, &current()));
+    }
+
+    #[test]
+    fn a_weak_tag_never_lets_a_range_count() {
+        let weak = Validators {
+            etag: EntityTag::parse(&HeaderValue::from_static(r#"W/"x""#)),
+            last_modified: None,
+        };
+        let headers = fields(&[(header::IF_RANGE, r#"W/"x""#)]);
+        assert!(!range_applies(&headers, &weak));
+    }
+}
+
+mod section_13_2_2_precedence {
+    use super::*;
+
+    #[test]
+    fn if_match_makes_if_unmodified_since_void() {
+        let lines = [
+            (header::IF_MATCH, r#""v,2""#),
+            (header::IF_UNMODIFIED_SINCE, BEFORE),
+        ];
+        assert_eq!(of_get(&lines), Verdict::Proceed);
+        let lines = [
+            (header::IF_MATCH, "malformed"),
+            (header::IF_UNMODIFIED_SINCE, AFTER),
+        ];
+        assert_eq!(of_get(&lines), Verdict::Failed);
+    }
+
+    #[test]
+    fn if_none_match_makes_if_modified_since_void() {
+        for tags in [r#""v1""#, "malformed"] {
+            let lines = [
+                (header::IF_NONE_MATCH, tags),
+                (header::IF_MODIFIED_SINCE, AFTER),
+            ];
+            assert_eq!(of_get(&lines), Verdict::Proceed, "{tags}");
+        }
+        let lines = [
+            (header::IF_NONE_MATCH, r#""v,2""#),
+            (header::IF_MODIFIED_SINCE, BEFORE),
+        ];
+        assert_eq!(of_get(&lines), Verdict::NotModified);
+    }
+
+    #[test]
+    fn what_fails_comes_before_what_is_not_modified() {
+        for failing in [
+            (header::IF_MATCH, r#""v1""#),
+            (header::IF_UNMODIFIED_SINCE, BEFORE),
+        ] {
+            let lines = [failing.clone(), (header::IF_NONE_MATCH, "*")];
+            assert_eq!(of_get(&lines), Verdict::Failed, "{failing:?}");
+            let lines = [failing.clone(), (header::IF_MODIFIED_SINCE, AFTER)];
+            assert_eq!(of_get(&lines), Verdict::Failed, "{failing:?}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! An upstream that is a script over bytes.
+
+use std::{future::Future, net::SocketAddr};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::raw::PATIENCE;
+
+/// Accepts connections for as long as it lives, and runs the script on each.
+pub struct Upstream {
+    pub addr: SocketAddr,
+    counts: watch::Receiver<Counts>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub accepted: usize,
+    /// Connections whose script still runs.
+    pub open: usize,
+    /// Requests whose head was read.
+    pub requests: usize,
+}
+
+/// One connection, from the upstream's side.
+pub struct Conn {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    /// Which connection of the upstream it is, from 0.
+    pub number: usize,
+    counts: watch::Sender<Counts>,
+}
+
+impl Upstream {
+    pub async fn spawn<F, Fut>(script: F) -> Self
+    where
+        F: Fn(Conn) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (sender, counts) = watch::channel(Counts::default());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            for number in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                sender.send_modify(|counts| {
+                    counts.accepted += 1;
+                    counts.open += 1;
+                });
+                let conn = Conn {
+                    stream,
+                    buffer: Vec::new(),
+                    number,
+                    counts: sender.clone(),
+                };
+                connections.spawn(script(conn));
+            }
+        });
+        Self {
+            addr,
+            counts,
+            _tasks: tasks,
+        }
+    }
+
+    /// Answers every request with the bytes of the request, and keeps the connection.
+    pub async fn echo() -> Self {
+        Self::spawn(|mut conn| async move {
+            while let Some(request) = conn.request().await {
+                conn.answer(&request).await;
+            }
+        })
+        .await
+    }
+
+    /// Reads each request, writes these bytes, and goes on until the peer closes.
+    pub async fn saying(answer: &'static str) -> Self {
+        Self::spawn(move |mut conn| async move {
+            while conn.request().await.is_some() {
+                conn.write(answer).await;
+            }
+        })
+        .await
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    pub fn counts(&self) -> Counts {
+        *self.counts.borrow()
+    }
+
+    /// Waits until the counts are like this.
+    pub async fn until(&self, mut like: impl FnMut(&Counts) -> bool) {
+        let mut counts = self.counts.clone();
+        let wait = counts.wait_for(|counts| like(counts));
+        let waited = timeout(PATIENCE, wait).await.map(|counts| drop(counts));
+        waited.unwrap_or_else(|_| panic!("the upstream stays at {:?}", self.counts()));
+    }
+
+    /// Waits until no connection is open.
+    pub async fn deserted(&self) {
+        self.until(|counts| counts.open == 0).await;
+    }
+}
+
+impl Conn {
+    /// Reads the head of a request; `None` if the peer closes before it.
+    pub async fn head(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                let head = self.buffer.drain(..end + 4).collect();
+                self.counts.send_modify(|counts| counts.requests += 1);
+                return Some(String::from_utf8(head).unwrap());
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Reads a whole request: head, body and trailers as they are on the wire.
+    pub async fn request(&mut self) -> Option<String> {
+        let head = self.head().await?;
+        let lower = head.to_ascii_lowercase();
+        let end = if lower.contains("\r\ntransfer-encoding: chunked\r\n") {
+            loop {
+                let last = match self.buffer.starts_with(b"0\r\n") {
+                    true => Some(0),
+                    false => find(&self.buffer, b"\r\n0\r\n").map(|at| at + 2),
+                };
+                if let Some(last) = last
+                    && let Some(end) = find(&self.buffer[last..], b"\r\n\r\n")
+                {
+                    break last + end + 4;
+                }
+                self.fill().await?;
+            }
+        } else {
+            let length = lower
+                .split("\r\ncontent-length: ")
+                .nth(1)
+                .and_then(|rest| rest.split("\r\n").next());
+            let length = length.map_or(0, |length| length.parse().unwrap());
+            while self.buffer.len() < length {
+                self.fill().await?;
+            }
+            length
+        };
+        let body: Vec<u8> = self.buffer.drain(..end).collect();
+        Some(head + &String::from_utf8_lossy(&body))
+    }
+
+    /// Writes bytes; a peer that has gone is no error here.
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.ok();
+    }
+
+    /// A whole answer 200 with this body.
+    pub async fn answer(&mut self, body: &str) {
+        let length = body.len();
+        self.write(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+    }
+
+    /// Reads whatever comes until the peer closes.
+    pub async fn closed(&mut self) {
+        while self.fill().await.is_some() {}
+    }
+
+    /// Reads at least one more byte; `None` if the peer closes.
+    pub async fn fill(&mut self) -> Option<()> {
+        match self.stream.read_buf(&mut self.buffer).await {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(()),
+        }
+    }
+
+    /// Whether the peer has closed; what it sends is thrown away.
+    pub fn is_closed(&self) -> bool {
+        let mut waste = [0; 4096];
+        loop {
+            match self.stream.try_read(&mut waste) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    pub fn buffered(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Closes with a reset rather than an end.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.counts.send_modify(|counts| counts.open -= 1);
+    }
+}
+
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes
+        .windows(needle.len())
+        .position(|window| window == needle)
+}
