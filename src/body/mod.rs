@@ -19,6 +19,8 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
+// Only static-files uses all of it.
+#[cfg_attr(not(feature = "static-files"), allow(dead_code))]
 pub(crate) mod answer;
 #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
 pub(crate) mod file;

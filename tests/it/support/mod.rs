@@ -1,5 +1,6 @@
 //! What tests of several modules share.
 
+pub mod log;
 pub mod process;
 pub mod python;
 pub mod raw;

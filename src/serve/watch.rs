@@ -1,0 +1,208 @@
+//! How long a client is waited for.
+//!
+//! hyper has a timeout for the head of an HTTP/1.1 request; it does not cover the first bytes,
+//! by which the version is told, has no other value for the wait between two requests, and
+//! nothing bounds the time a client takes to read. So the connection is watched from both sides: the
+//! socket tells of bytes, the service of requests.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    pub(super) header: Duration,
+    pub(super) keep_alive: Duration,
+    pub(super) send: Duration,
+}
+
+/// What one connection waits for: known to its socket, its requests, and the task that drives it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    timeouts: Timeouts,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Requests whose response, or whose own body, is not over.
+    running: usize,
+    /// What is waited for, and since when, while no request runs.
+    waiting: Waiting,
+    since: Instant,
+    /// Since when the client takes nothing of what is to be written.
+    stalled: Option<Instant>,
+    http2: bool,
+}
+
+/// What a client did not do in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// Send the head of a request.
+    Head,
+    /// Begin another request.
+    Next,
+    /// Take what is written to it.
+    Taking,
+}
+
+impl Watch {
+    pub(super) fn new(timeouts: Timeouts) -> Arc<Self> {
+        let state = State {
+            running: 0,
+            waiting: Waiting::Head,
+            since: Instant::now(),
+            stalled: None,
+            http2: false,
+        };
+        Arc::new(Self {
+            timeouts,
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(super) fn speaks_http2(&self) {
+        self.state().http2 = true;
+    }
+
+    /// A request began. It runs until each clone of what is returned is dropped.
+    pub(super) fn request(self: &Arc<Self>) -> Running {
+        self.state().running += 1;
+        Running(Arc::clone(self))
+    }
+
+    /// The client sent something.
+    pub(super) fn was_read(&self) {
+        let mut state = self.state();
+        // Between two requests HTTP/2 has PING and SETTINGS, which are no sign of a next one.
+        if state.running == 0 && state.waiting == Waiting::Next && !state.http2 {
+            state.wait_for(Waiting::Head);
+        }
+    }
+
+    /// The client took something.
+    pub(super) fn was_written(&self) {
+        let mut state = self.state();
+        state.stalled = None;
+        if state.running == 0 && state.waiting == Waiting::Next && !state.http2 {
+            // The end of a response leaves hyper's buffer after its body is dropped.
+            state.since = Instant::now();
+        }
+    }
+
+    /// The client has not taken yet what was written before.
+    pub(super) fn cannot_write(&self) {
+        self.state().stalled.get_or_insert_with(Instant::now);
+    }
+
+    /// The connection is about to be closed. An idle HTTP/2 client has to say that it has
+    /// heard of it, and gets the time of a head for that.
+    pub(super) fn closes(&self) {
+        let mut state = self.state();
+        if state.waiting == Waiting::Next {
+            state.wait_for(Waiting::Head);
+        }
+    }
+
+    /// When the client is late, if something is waited for that has no end of its own.
+    fn deadline(&self) -> Option<(Instant, Waiting)> {
+        let state = self.state();
+        if let Some(since) = state.stalled {
+            return Some((since + self.timeouts.send, Waiting::Taking));
+        }
+        if state.running > 0 {
+            return None;
+        }
+        let timeout = match state.waiting {
+            Waiting::Next => self.timeouts.keep_alive,
+            _ => self.timeouts.header,
+        };
+        Some((state.since + timeout, state.waiting))
+    }
+
+    /// Nothing panics while it is locked, and what is in it holds at any moment.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wait_for(&mut self, what: Waiting) {
+        self.waiting = what;
+        self.since = Instant::now();
+    }
+}
+
+/// One part of a request that runs.
+#[derive(Debug)]
+pub(super) struct Running(Arc<Watch>);
+
+impl Clone for Running {
+    fn clone(&self) -> Self {
+        self.0.state().running += 1;
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.running -= 1;
+        if state.running == 0 {
+            state.wait_for(Waiting::Next);
+        }
+    }
+}
+
+/// The one timer of a connection. It is moved when the deadline comes closer, and otherwise looks
+/// again when it fires: a busy connection never touches it.
+pub(super) struct Alarm {
+    watch: Arc<Watch>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Alarm {
+    pub(super) fn new(watch: &Arc<Watch>) -> Self {
+        let timer = Box::pin(sleep_until(Instant::now() + watch.timeouts.header));
+        Self {
+            watch: Arc::clone(watch),
+            timer,
+        }
+    }
+
+    /// Ready when the client is late. To be polled after the connection, whose state it reads.
+    pub(super) async fn late(&mut self) -> Waiting {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Waiting> {
+        loop {
+            let deadline = self.watch.deadline();
+            if let Some((at, _)) = deadline
+                && at < self.timer.deadline()
+            {
+                self.timer.as_mut().reset(at);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            let now = Instant::now();
+            match deadline {
+                Some((at, what)) if at <= now => return Poll::Ready(what),
+                Some((at, _)) => self.timer.as_mut().reset(at),
+                // A request runs. An HTTP/2 request may end without this task being woken,
+                // so look again when, at the earliest, it could matter.
+                None => {
+                    let Timeouts {
+                        header, keep_alive, ..
+                    } = self.watch.timeouts;
+                    self.timer.as_mut().reset(now + header.min(keep_alive));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Nothing that fails ends the server.
+
+use std::{convert::Infallible, io, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    time::Instant,
+};
+use tower::service_fn;
+use tower_gateway::{
+    Body, BoxError,
+    serve::{RequestBody, serve},
+};
+
+use super::{GET, ask, bind, closed, run, says, script};
+use crate::support::{log, scripted};
+
+/// Whatever Linux's errno(3) has for "too many open files".
+const EMFILE: i32 = 24;
+
+#[tokio::test]
+async fn an_error_of_the_service_is_500_and_the_connection_goes_on() {
+    let (log, _guard) = log::capture();
+    let (listener, addr) = bind().await;
+    let fails = service_fn(|_| async { Err::<Response<Body>, BoxError>("out of luck".into()) });
+    let _server = run(serve(listener, fails));
+
+    let mut client = TcpStream::connect(addr).await.unwrap();
+    for _ in 0..2 {
+        let answer = ask(&mut client).await;
+        assert_eq!(answer.status, 500);
+        assert_eq!(answer.text(), "Internal Server Error");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+    assert_eq!(log.count("WARN"), 2);
+    assert_eq!(log.count("out of luck"), 2);
+}
+
+#[tokio::test]
+async fn a_panic_closes_its_own_connection_only() {
+    let (log, _guard) = log::capture();
+    let (listener, addr) = bind().await;
+    let service = service_fn(|request: Request<RequestBody>| async move {
+        assert_ne!(request.uri().path(), "/panic", "as the client wishes");
+        Ok::<_, Infallible>(Response::new(Body::from("hello")))
+    });
+    let _server = run(serve(listener, service));
+
+    let mut other = TcpStream::connect(addr).await.unwrap();
+    ask(&mut other).await;
+    let mut client = TcpStream::connect(addr).await.unwrap();
+    client
+        .write_all(b"GET /panic HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(closed(&mut client).await, b"");
+    assert_eq!(ask(&mut other).await.text(), "hello");
+    assert_eq!(
+        ask(&mut TcpStream::connect(addr).await.unwrap())
+            .await
+            .text(),
+        "hello"
+    );
+    assert_eq!(log.count("a handler panicked"), 1);
+}
+
+#[tokio::test]
+async fn a_panic_resets_its_own_http2_stream_only() {
+    let (clients, listener) = script();
+    let service = service_fn(|request: Request<RequestBody>| async move {
+        assert_ne!(request.uri().path(), "/panic", "as the client wishes");
+        Ok::<_, Infallible>(Response::new(Body::from("hello")))
+    });
+    let _server = run(serve(listener, service));
+
+    let (mut client, connection) = http2::handshake::<_, _, Empty<Bytes>>(
+        TokioExecutor::new(),
+        TokioIo::new(clients.connect()),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(connection);
+    let panics = Request::builder()
+        .uri("http://localhost/panic")
+        .body(Empty::new())
+        .unwrap();
+    client.send_request(panics).await.unwrap_err();
+    let response = client
+        .send_request(Request::new(Empty::new()))
+        .await
+        .unwrap();
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "hello"
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_fails_is_not_taken_for_complete() {
+    let (clients, listener) = script();
+    let (feeds, mut fed) = mpsc::unbounded_channel();
+    let service = service_fn(move |_| {
+        let (feed, body) = scripted::channel();
+        feed.data("one");
+        feeds.send(feed).unwrap();
+        async { Ok::<_, Infallible>(Response::new(Body::new(body))) }
+    });
+    let _server = run(serve(listener, service));
+
+    let mut client = clients.connect();
+    client.write_all(GET).await.unwrap();
+    // The head has left when the error comes.
+    let mut start = [0; 12];
+    client.read_exact(&mut start).await.unwrap();
+    fed.recv().await.unwrap().error("out of luck");
+    let rest = closed(&mut client).await;
+    assert!(rest.ends_with(b"\r\n\r\n3\r\none\r\n"), "{rest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lack_of_descriptors_is_waited_out() {
+    let (log, _guard) = log::capture();
+    let (clients, listener) = script();
+    let _server = run(serve(listener, says("hello")));
+
+    for _ in 0..10 {
+        clients.fail(io::Error::from_raw_os_error(EMFILE));
+    }
+    let start = Instant::now();
+    assert_eq!(ask(&mut clients.connect()).await.text(), "hello");
+    // 10 + 20 + 40 + … + 640 ms, and then a second each.
+    let expected = Duration::from_millis(10 * 127 + 3 * 1000);
+    let waited = start.elapsed();
+    assert!(
+        (expected..expected + Duration::from_millis(50)).contains(&waited),
+        "{waited:?}"
+    );
+    assert_eq!(log.count("could not accept a connection"), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_ends_before_it_is_accepted_delays_nobody() {
+    let (clients, listener) = script();
+    let _server = run(serve(listener, says("hello")));
+
+    for _ in 0..1000 {
+        clients.fail(io::ErrorKind::ConnectionAborted);
+    }
+    let start = Instant::now();
+    assert_eq!(ask(&mut clients.connect()).await.text(), "hello");
+    assert!(start.elapsed() < Duration::from_millis(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_waits_for_descriptors_can_be_stopped() {
+    let (clients, listener) = script();
+    let mut server = run(serve(listener, says("hello")));
+
+    for _ in 0..1000 {
+        clients.fail(io::Error::from_raw_os_error(EMFILE));
+    }
+    tokio::task::yield_now().await;
+    server.stop();
+    let start = Instant::now();
+    server.ended().await;
+    assert!(start.elapsed() < Duration::from_millis(10));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_its_request() {
+    let (listener, addr) = bind().await;
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let service = service_fn(move |_| {
+        let ended = OnDrop(ended.clone());
+        async move {
+            std::future::pending::<()>().await;
+            drop(ended);
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        }
+    });
+    let _server = run(serve(listener, service));
+
+    let mut client = TcpStream::connect(addr).await.unwrap();
+    client.write_all(GET).await.unwrap();
+    drop(client);
+    ends.recv().await.unwrap();
+}
+
+struct OnDrop(mpsc::UnboundedSender<()>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.send(()).ok();
+    }
+}
