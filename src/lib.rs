@@ -12,6 +12,8 @@ pub mod path_dispatch;
 pub mod semantics;
 #[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "gateway-proxy")]
+pub mod spool_requests;
 #[cfg(feature = "static-files")]
 pub mod static_files;
 
@@ -21,6 +23,8 @@ pub use self::concurrency_limit::ConcurrencyLimit;
 pub use self::gateway_proxy::GatewayProxy;
 #[cfg(feature = "path-dispatch")]
 pub use self::path_dispatch::PathDispatch;
+#[cfg(feature = "gateway-proxy")]
+pub use self::spool_requests::SpoolRequests;
 #[cfg(feature = "static-files")]
 pub use self::static_files::StaticFiles;
 pub use self::{

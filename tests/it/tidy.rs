@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "gateway_proxy",
         &["gateway_proxy", "body", "error", "semantics"],
     ),
+    ("spool_requests", &["spool_requests", "body", "error"]),
     (
         "concurrency_limit",
         &["concurrency_limit", "body", "error", "semantics"],
@@ -43,6 +44,7 @@ const RE_EXPORTS: &[(&str, &str)] = &[
     ("MountPoint", "semantics"),
     ("PathPolicy", "semantics"),
     ("PeerAddr", "semantics"),
+    ("SpoolRequests", "spool_requests"),
     ("StaticFiles", "static_files"),
     ("PathDispatch", "path_dispatch"),
     ("GatewayProxy", "gateway_proxy"),
