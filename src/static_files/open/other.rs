@@ -44,6 +44,9 @@ impl Directory {
     }
 }
 
-pub(super) fn is_miss(_: &io::Error) -> bool {
-    false
+pub(super) fn is_miss(error: &io::Error) -> bool {
+    /// Windows says so of links in circles; its `ErrorKind` is not stable.
+    const CANNOT_RESOLVE: i32 = 1921;
+
+    error.raw_os_error() == Some(CANNOT_RESOLVE)
 }
