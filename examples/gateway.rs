@@ -14,7 +14,7 @@ use http::{Request, Response, StatusCode};
 use tokio::net::{TcpListener, UnixListener};
 use tower::{Layer, Service, ServiceBuilder, service_fn, util::BoxCloneSyncService};
 use tower_gateway::{
-    Body, BoxError, ConcurrencyLimit, GatewayProxy, PathDispatch, StaticFiles,
+    Body, BoxError, ConcurrencyLimit, GatewayProxy, PathDispatch, SpoolRequests, StaticFiles,
     serve::{Listener, RequestBody, serve},
 };
 
@@ -77,8 +77,10 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("listen") => flags.listen = Some(arguments.value()?.string()?),
-            Long("static") => flags.files.push(at_prefix(arguments.value()?.string()?)?),
-            Long("proxy") => flags.proxies.push(at_prefix(arguments.value()?.string()?)?),
+            Long("static") => flags.files.push(at_prefix(&arguments.value()?.string()?)?),
+            Long("proxy") => flags
+                .proxies
+                .push(at_prefix(&arguments.value()?.string()?)?),
             Long("limit") => flags.limit = Some(arguments.value()?.parse()?),
             Long("queue") => flags.queue = Some(arguments.value()?.parse()?),
             Long("queue-timeout") => {
@@ -103,7 +105,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
 }
 
 /// `PREFIX=VALUE`.
-fn at_prefix(argument: String) -> Result<(String, String), BoxError> {
+fn at_prefix(argument: &str) -> Result<(String, String), BoxError> {
     match argument.split_once('=') {
         Some((prefix, value)) => Ok((prefix.to_owned(), value.to_owned())),
         None => Err(format!("{argument:?} is not of the form PREFIX=VALUE").into()),
@@ -160,7 +162,8 @@ fn dynamic(flags: &Flags) -> Result<App, BoxError> {
     Ok(match limit(flags)? {
         Some(limit) => BoxCloneSyncService::new(
             ServiceBuilder::new()
-                .map_response(|response: Response<_>| response.map(Body::new))
+                // An upload counts when it is here, not while a slow client sends it.
+                .layer(SpoolRequests::default())
                 .layer(limit)
                 .service(applications),
         ),
