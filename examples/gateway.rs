@@ -10,6 +10,7 @@
 
 use std::{convert::Infallible, process::ExitCode, time::Duration};
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use tokio::net::{TcpListener, UnixListener};
 use tower::{Layer, Service, ServiceBuilder, service_fn, util::BoxCloneSyncService};
@@ -149,8 +150,26 @@ async fn start(flags: Flags) -> Result<(), BoxError> {
 /// A service whose type is forgotten, since the flags decide on what is in it.
 type App = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
 
-/// The applications, each behind its prefix, all behind one limit.
+/// The applications, all behind one limit.
 fn dynamic(flags: &Flags) -> Result<App, BoxError> {
+    Ok(match limit(flags)? {
+        Some(limit) => BoxCloneSyncService::new(
+            ServiceBuilder::new()
+                // An upload counts when it is here, not while a slow client sends it.
+                .layer(SpoolRequests::default())
+                .layer(limit)
+                .service(applications(flags)?.layer(service_fn(not_found))),
+        ),
+        None => BoxCloneSyncService::new(applications(flags)?.layer(service_fn(not_found))),
+    })
+}
+
+/// Each application behind its prefix.
+fn applications<B>(flags: &Flags) -> Result<PathDispatch<B>, BoxError>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let mut dispatch = PathDispatch::new();
     for (prefix, url) in &flags.proxies {
         if url.contains(',') {
@@ -158,17 +177,7 @@ fn dynamic(flags: &Flags) -> Result<App, BoxError> {
         }
         dispatch = dispatch.mount_unstripped(prefix, GatewayProxy::to(url)?)?;
     }
-    let applications = dispatch.layer(service_fn(not_found));
-    Ok(match limit(flags)? {
-        Some(limit) => BoxCloneSyncService::new(
-            ServiceBuilder::new()
-                // An upload counts when it is here, not while a slow client sends it.
-                .layer(SpoolRequests::default())
-                .layer(limit)
-                .service(applications),
-        ),
-        None => BoxCloneSyncService::new(applications),
-    })
+    Ok(dispatch)
 }
 
 fn limit(flags: &Flags) -> Result<Option<ConcurrencyLimit>, BoxError> {

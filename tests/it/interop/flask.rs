@@ -127,6 +127,7 @@ async fn a_mounted_application_is_told_its_prefix() {
         .unwrap()
         .layer(inner);
     let request = http::Request::get("/shop/echo?q")
+        .header("host", "localhost")
         .body(tower_gateway::Body::empty())
         .unwrap();
     let response = app.oneshot(request).await.unwrap();
