@@ -89,7 +89,7 @@ impl http_body::Body for FileBody {
         };
         let chunk = ready!(Pin::new(&mut reading.task).poll(cx));
         self.reading = None;
-        match chunk.map_err(io::Error::other).flatten() {
+        match chunk.map_err(io::Error::other).and_then(|read| read) {
             Ok(chunk) => {
                 self.read_ahead();
                 Poll::Ready(Some(Ok(Frame::data(chunk))))
