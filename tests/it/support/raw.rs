@@ -112,7 +112,7 @@ impl<S: AsyncRead + Unpin> Reader<'_, S> {
     /// One byte at a time in a head would be slow; more would take what follows a 101. So the
     /// head is read in small pieces and only bodies in large ones.
     async fn fill(&mut self) -> Option<()> {
-        let mut piece = [0; 16 << 10];
+        let mut piece = vec![0; 16 << 10];
         match self.stream.read(&mut piece).await {
             Ok(0) | Err(_) => None,
             Ok(length) => {
