@@ -275,7 +275,7 @@ impl<'a> Store<'a> {
         match spawn_blocking(write)
             .await
             .map_err(io::Error::other)
-            .flatten()
+            .and_then(|written| written)
         {
             Ok((file, buffer)) => {
                 self.buffer = buffer;

@@ -124,7 +124,11 @@ async fn send(
 async fn receive(shared: &Shared, incoming: Incoming, lease: Lease) -> Body {
     let mut body = ResponseBody::new(incoming, lease, shared.config.read_timeout);
     if body.is_end_stream() {
-        poll_fn(|cx| Poll::Ready(body.finish(cx))).await;
+        poll_fn(|cx| {
+            body.finish(cx);
+            Poll::Ready(())
+        })
+        .await;
         return Body::empty();
     }
     Body::new(body)

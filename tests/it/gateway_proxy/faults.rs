@@ -308,7 +308,7 @@ async fn a_client_that_goes_away_frees_everything() {
         conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
             .await;
         while !conn.is_closed() {
-            conn.write([0; 10_000]).await;
+            conn.write(vec![0; 10_000]).await;
             tokio::task::yield_now().await;
         }
     })
