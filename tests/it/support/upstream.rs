@@ -104,7 +104,7 @@ impl Upstream {
     pub async fn until(&self, mut like: impl FnMut(&Counts) -> bool) {
         let mut counts = self.counts.clone();
         let wait = counts.wait_for(|counts| like(counts));
-        let waited = timeout(PATIENCE, wait).await.map(|counts| drop(counts));
+        let waited = timeout(PATIENCE, wait).await.map(drop);
         waited.unwrap_or_else(|_| panic!("the upstream stays at {:?}", self.counts()));
     }
 
