@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Request;
 use http_body_util::BodyExt;
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     time::Instant,
 };
@@ -12,7 +13,7 @@ use tower_gateway::{Body, Error, ErrorKind, GatewayProxy, body::spool::Spool};
 
 use super::{call, get, kind, post, text, to};
 use crate::support::{
-    scripted,
+    scripted, server,
     upstream::{Conn, Upstream},
 };
 
@@ -119,6 +120,20 @@ async fn a_request_body_that_pauses_for_too_long() {
         assert!(!feed.is_wanted());
     }
     upstream.deserted().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_pauses_is_told_and_let_go() {
+    let upstream = Upstream::echo().await;
+    let server = server::spawn(to(&upstream)).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let part = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nsome";
+    stream.write_all(part).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert_eq!(upstream.counts().accepted, 0);
 }
 
 #[tokio::test(start_paused = true)]
