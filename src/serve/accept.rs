@@ -1,6 +1,6 @@
 //! The server's own task: lets connections in, and sees them out.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -25,6 +25,10 @@ use crate::{BoxError, PeerAddr};
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// For how long connections are let in when draining has begun: long enough for those that the
+/// kernel has accepted already.
+const LAST_CALL: Duration = Duration::from_millis(20);
+
 pub(super) async fn run<L, S, B, F>(server: Server<L, S, F>)
 where
     L: Listener,
@@ -47,30 +51,34 @@ where
     // Dropped with this future, it aborts them all.
     let mut connections = JoinSet::new();
 
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let (io, peer, slot) = select! {
-            biased;
-            () = shutdown.as_mut() => break,
-            next = door.next() => next,
-        };
-        // What has ended since is forgotten; there are never more of them than slots.
-        while connections.try_join_next().is_some() {}
-        let connection = Connection {
-            io,
-            peer,
-            slot,
-            service: service.clone(),
-            protocols: Arc::clone(&protocols),
-            timeouts: config.timeouts,
-            draining: draining.clone(),
-        };
-        connections.spawn(connection.serve());
+    let mut let_in = async |connections: &mut JoinSet<()>| {
+        loop {
+            let (io, peer, slot) = door.next().await;
+            // What has ended since is forgotten; there are never more of them than slots.
+            while connections.try_join_next().is_some() {}
+            let connection = Connection {
+                io,
+                peer,
+                slot,
+                service: service.clone(),
+                protocols: Arc::clone(&protocols),
+                timeouts: config.timeouts,
+                draining: draining.clone(),
+            };
+            connections.spawn(connection.serve());
+        }
+    };
+    select! {
+        biased;
+        () = shutdown => {}
+        never = let_in(&mut connections) => never,
     }
-
-    drop(door);
     drain.send_replace(true);
     tracing::debug!(connections = connections.len(), "draining");
+    // Closing the listener resets whoever is in the kernel's queue: they come in first.
+    let last_call = LAST_CALL.min(config.drain_timeout);
+    timeout(last_call, let_in(&mut connections)).await.ok();
+    drop(door);
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(config.drain_timeout, all).await.is_err() {
         tracing::warn!(
