@@ -9,7 +9,7 @@ use tower::ServiceExt;
 use tower_gateway::{Body, ErrorKind};
 
 use super::{call, get, kind, post, text, to};
-use crate::support::{scripted, upstream::Upstream};
+use crate::support::{scripted, steps::Steps, upstream::Upstream};
 
 #[tokio::test]
 async fn a_connection_is_used_again() {
@@ -112,7 +112,7 @@ async fn dropped_at_any_step_nothing_is_left() {
     let upstream = Upstream::echo().await;
     let proxy = to(&upstream).max_connections(1);
     for steps in 0..40 {
-        let mut future = tokio_step::Steps::new(async {
+        let mut future = Steps::new(async {
             let mut request = post("/", "hello");
             *request.method_mut() = http::Method::PUT;
             text(call(&proxy, request).await).await
@@ -430,31 +430,4 @@ async fn an_early_answer_to_an_unfinished_upload_leaves_no_connection() {
         feeds.push(feed);
     }
     upstream.deserted().await;
-}
-
-mod tokio_step {
-    use std::{
-        future::{Future, poll_fn},
-        pin::Pin,
-        task::Poll,
-    };
-
-    /// A future that is polled once at a time.
-    pub struct Steps<F: Future>(Pin<Box<F>>);
-
-    impl<F: Future> Steps<F> {
-        pub fn new(future: F) -> Self {
-            Self(Box::pin(future))
-        }
-
-        /// One poll, then everything else in the runtime has its turn.
-        pub async fn step(&mut self) -> Option<F::Output> {
-            let polled = poll_fn(|cx| Poll::Ready(self.0.as_mut().poll(cx))).await;
-            tokio::task::yield_now().await;
-            match polled {
-                Poll::Ready(output) => Some(output),
-                Poll::Pending => None,
-            }
-        }
-    }
 }

@@ -3,4 +3,5 @@
 pub mod raw;
 pub mod scripted;
 pub mod server;
+pub mod steps;
 pub mod upstream;
