@@ -385,3 +385,57 @@ async fn the_next_request_of_the_client_is_unharmed() {
     assert_eq!(answer.status, 400);
     assert_eq!(upstream.counts().requests, 0);
 }
+
+/// What an operator reads: the upstream and the reason, and nothing of the request.
+#[tokio::test]
+async fn a_fault_is_an_event_without_the_request() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let upstream = upstream("", End::Close).await;
+    let mut request = get("/secret-path?secret-query");
+    let headers = request.headers_mut();
+    headers.insert("cookie", "secret-cookie".parse().unwrap());
+    call(&to(&upstream), request).await;
+    let text = log.take();
+    assert!(
+        text.contains(" WARN ") && text.contains(&upstream.url()),
+        "{text}"
+    );
+    assert!(text.contains("broke the connection off"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+
+    // The client's own fault is none of the upstream's.
+    let mut request = get("/");
+    let headers = request.headers_mut();
+    headers.insert("connection", "cookie".parse().unwrap());
+    call(&to(&upstream), request).await;
+    let text = log.take();
+    assert!(text.contains("DEBUG") && !text.contains("WARN"), "{text}");
+}
+
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

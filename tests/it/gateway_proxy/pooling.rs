@@ -431,3 +431,46 @@ async fn an_early_answer_to_an_unfinished_upload_leaves_no_connection() {
     }
     upstream.deserted().await;
 }
+
+#[tokio::test]
+async fn a_server_that_drains_finishes_what_is_proxied() {
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let upstream = Upstream::spawn(move |mut conn| {
+        let mut gone = gone.clone();
+        async move {
+            conn.request().await;
+            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+                .await;
+            gone.wait_for(|gone| *gone).await.unwrap();
+            conn.write("more").await;
+            conn.closed().await;
+        }
+    })
+    .await;
+    let (near, far) = tokio::io::duplex(1024);
+    let service = hyper_util::service::TowerToHyperService::new(to(&upstream));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .serve_connection(hyper_util::rt::TokioIo::new(far), service);
+    let (drain, drained) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(async move {
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => served,
+            _ = drained => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    });
+    let mut client = near;
+    tokio::io::AsyncWriteExt::write_all(&mut client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    upstream.until(|counts| counts.requests == 1).await;
+    drain.send(()).unwrap();
+    go.send(true).unwrap();
+    let answer = crate::support::raw::read_answer(&mut client, false).await;
+    assert_eq!(answer.text(), "halfmore");
+    server.await.unwrap().unwrap();
+    upstream.deserted().await;
+}
