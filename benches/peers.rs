@@ -29,10 +29,19 @@ mod serve;
 #[path = "peers/side.rs"]
 mod side;
 
-use std::{error::Error, path::Path, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
 
 use lexopt::{Arg::Long, ValueExt};
-use tokio::signal::ctrl_c;
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 
 use self::{
     load::{Expected, Load},
@@ -51,6 +60,9 @@ struct Case {
 
 const FILES: &[&str] = &["tower-gateway", "hyper-memory", "nginx", "serve-dir"];
 const PROXIES: &[&str] = &["gateway-proxy", "nginx-proxy"];
+/// The server of this crate, and hyper without it.
+const SERVERS: &[&str] = &["serve-memory", "hyper-memory"];
+const SIDES: [&[&str]; 3] = [FILES, PROXIES, SERVERS];
 
 const CASES: &[Case] = &[
     Case::ok("static 1 KiB", "/1k.bin", 1 << 10, FILES),
@@ -70,6 +82,7 @@ const CASES: &[Case] = &[
         sides: FILES,
     },
     Case::ok("proxy 1 KiB", "/1k.bin", 1 << 10, PROXIES),
+    Case::ok("server 1 KiB", "/1k.bin", 1 << 10, SERVERS),
 ];
 
 impl Case {
@@ -117,7 +130,7 @@ fn main() -> ExitCode {
             // Whatever was started is a local of `measure`, and ends when that is dropped.
             Task::Measure(options) => tokio::select! {
                 outcome = measure(&options) => outcome,
-                _ = ctrl_c() => Err("interrupted".into()),
+                () = told_to_stop() => Err("interrupted".into()),
             },
         }
     });
@@ -126,6 +139,19 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("peers: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ctrl-C or SIGTERM.
+async fn told_to_stop() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = ctrl_c() => {}
+        },
+        Err(_) => {
+            ctrl_c().await.ok();
         }
     }
 }
@@ -179,8 +205,8 @@ async fn measure(options: &Options) -> Result<(), BoxError> {
     let wanted = |side: &str| cases.iter().any(|case| case.sides.contains(&side));
     let mut sides = Vec::new();
     let mut missing = Vec::new();
-    for name in FILES.iter().chain(PROXIES) {
-        if wanted(name) {
+    for name in SIDES.concat() {
+        if wanted(name) && sides.iter().all(|side: &Side| side.name != name) {
             match Side::start(name, root.path()).await? {
                 Ok(side) => sides.push(side),
                 Err(Missing(why)) => missing.push(format!("{name} is missing: {why}")),
@@ -211,6 +237,9 @@ fn files(root: &Path) -> Result<(), BoxError> {
 }
 
 async fn measure_case(case: &Case, sides: &[&Side], options: &Options) -> Result<(), BoxError> {
+    if sides.is_empty() {
+        return Ok(());
+    }
     let mut rounds = vec![Vec::new(); sides.len()];
     let mut requests = Vec::new();
     for side in sides {
@@ -218,21 +247,21 @@ async fn measure_case(case: &Case, sides: &[&Side], options: &Options) -> Result
     }
     for round in 0..options.rounds {
         for (index, side) in sides.iter().enumerate() {
-            eprint!(
-                "\r{}: round {} of {}: {:20}",
+            progress(&format!(
+                "{}: round {} of {}: {}",
                 case.name,
                 round + 1,
                 options.rounds,
                 side.name
-            );
+            ));
             rounds[index].push(options.load.run(side, &requests[index]).await?);
         }
     }
-    eprint!("\r{:60}\r", "");
+    progress("");
     let baseline = sides
         .iter()
         .position(|side| side.name.contains(&options.baseline))
-        .unwrap_or(0);
+        .unwrap_or(sides.len() - 1);
     println!(
         "\n{:16} {:>11} {:>10} {:>12} {:>9}   × CPU of {}",
         case.name, "requests/s", "p99", "CPU µs/req", "RSS MiB", sides[baseline].name
@@ -252,6 +281,13 @@ async fn measure_case(case: &Case, sides: &[&Side], options: &Options) -> Result
         );
     }
     Ok(())
+}
+
+/// The line that is being worked on, for those who watch.
+fn progress(line: &str) {
+    if io::stderr().is_terminal() {
+        eprint!("\r{line:70}\r");
+    }
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -14,7 +14,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command` on one of the machine's cores, if there are several.
     pub(crate) fn start(core: Core, command: &[&str]) -> io::Result<Self> {
-        let mut child = core
+        let child = core
             .command(command)
             .process_group(0)
             .stdin(Stdio::null())
@@ -22,7 +22,6 @@ impl Process {
             .kill_on_drop(true)
             .spawn()?;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
-        child.stdin.take();
         Ok(Self { child, pid })
     }
 

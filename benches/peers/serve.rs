@@ -1,6 +1,6 @@
 //! The peers that are this program itself: `peers --serve NAME`.
 
-use std::{convert::Infallible, future::ready, path::PathBuf};
+use std::{convert::Infallible, future::ready, path::PathBuf, sync::Arc};
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -32,17 +32,18 @@ pub(crate) async fn run(name: &str) -> Result<(), BoxError> {
     println!("listening on http://{}", listener.local_addr()?);
     match name {
         "hyper-memory" => {
-            let files: Vec<(String, Bytes)> = crate::CASES
-                .iter()
-                .filter_map(|case| match case.expected {
-                    crate::Expected::Ok { length } => Some((case.path.to_owned(), content(length))),
-                    _ => None,
-                })
-                .collect();
-            let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let files = files();
+            let service = hyper::service::service_fn(move |request| {
                 ready(Ok::<_, Infallible>(from_memory(&files, &request)))
             });
             serve(listener, &service).await
+        }
+        "serve-memory" => {
+            let files = files();
+            let service = tower::service_fn(move |request| {
+                ready(Ok::<_, Infallible>(from_memory(&files, &request)))
+            });
+            Ok(tower_gateway::serve::serve(listener, service).await?)
         }
         "serve-dir" => {
             let root = PathBuf::from(std::env::var(ROOT)?);
@@ -52,9 +53,19 @@ pub(crate) async fn run(name: &str) -> Result<(), BoxError> {
     }
 }
 
+type Files = Arc<[(&'static str, Bytes)]>;
+
+fn files() -> Files {
+    let file = |case: &crate::Case| match case.expected {
+        crate::Expected::Ok { length } => Some((case.path, content(length))),
+        _ => None,
+    };
+    crate::CASES.iter().filter_map(file).collect()
+}
+
 /// The least that a server can do.
-fn from_memory(files: &[(String, Bytes)], request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let file = files.iter().find(|(path, _)| path == request.uri().path());
+fn from_memory<B>(files: &Files, request: &Request<B>) -> Response<Full<Bytes>> {
+    let file = files.iter().find(|(path, _)| *path == request.uri().path());
     let Some((_, content)) = file else {
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NOT_FOUND;

@@ -175,7 +175,7 @@ async fn nginx(
         "daemon off; {user} worker_processes 1; pid {home}/pid; error_log stderr error;
          events {{ worker_connections 1024; }}
          http {{
-             access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; etag on;
+             access_log off; log_not_found off; sendfile on; tcp_nopush on; tcp_nodelay on; etag on;
              keepalive_timeout 75s; keepalive_requests 1000000000;
              client_body_temp_path {home}/body; proxy_temp_path {home}/proxy;
              fastcgi_temp_path {home}/fastcgi; uwsgi_temp_path {home}/uwsgi;
