@@ -25,7 +25,9 @@ use std::{env, time::Duration};
 
 use tokio::{net::TcpListener, signal};
 use tower::ServiceBuilder;
-use tower_gateway::{BoxError, ConcurrencyLimit, GatewayProxy, StaticFiles, serve::serve};
+use tower_gateway::{
+    BoxError, ConcurrencyLimit, GatewayProxy, SpoolRequests, StaticFiles, serve::serve,
+};
 
 const STATIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mysite/static");
 
@@ -43,6 +45,8 @@ async fn main() -> Result<(), BoxError> {
     let app = ServiceBuilder::new()
         // A file is answered here. Gunicorn's few workers are for Python.
         .layer(StaticFiles::new(files).at("/static"))
+        // A slow upload is collected here, in memory or in a temporary file, before it counts.
+        .layer(SpoolRequests::default())
         // Two sync workers do two things at once. What comes on top waits here, in order and
         // not for ever, instead of in Gunicorn's backlog.
         .layer(
@@ -50,7 +54,7 @@ async fn main() -> Result<(), BoxError> {
                 .queue(100)
                 .queue_timeout(Duration::from_secs(10)),
         )
-        // The rest is Django's. Slow uploads are collected here before Gunicorn is bothered.
+        // The rest is Django's.
         .service(GatewayProxy::to(&gunicorn)?);
 
     serve(listener, app)

@@ -10,11 +10,12 @@
 
 use std::{convert::Infallible, process::ExitCode, time::Duration};
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use tokio::net::{TcpListener, UnixListener};
 use tower::{Layer, Service, ServiceBuilder, service_fn, util::BoxCloneSyncService};
 use tower_gateway::{
-    Body, BoxError, ConcurrencyLimit, GatewayProxy, PathDispatch, StaticFiles,
+    Body, BoxError, ConcurrencyLimit, GatewayProxy, PathDispatch, SpoolRequests, StaticFiles,
     serve::{Listener, RequestBody, serve},
 };
 
@@ -77,8 +78,10 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("listen") => flags.listen = Some(arguments.value()?.string()?),
-            Long("static") => flags.files.push(at_prefix(arguments.value()?.string()?)?),
-            Long("proxy") => flags.proxies.push(at_prefix(arguments.value()?.string()?)?),
+            Long("static") => flags.files.push(at_prefix(&arguments.value()?.string()?)?),
+            Long("proxy") => flags
+                .proxies
+                .push(at_prefix(&arguments.value()?.string()?)?),
             Long("limit") => flags.limit = Some(arguments.value()?.parse()?),
             Long("queue") => flags.queue = Some(arguments.value()?.parse()?),
             Long("queue-timeout") => {
@@ -103,7 +106,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
 }
 
 /// `PREFIX=VALUE`.
-fn at_prefix(argument: String) -> Result<(String, String), BoxError> {
+fn at_prefix(argument: &str) -> Result<(String, String), BoxError> {
     match argument.split_once('=') {
         Some((prefix, value)) => Ok((prefix.to_owned(), value.to_owned())),
         None => Err(format!("{argument:?} is not of the form PREFIX=VALUE").into()),
@@ -147,8 +150,26 @@ async fn start(flags: Flags) -> Result<(), BoxError> {
 /// A service whose type is forgotten, since the flags decide on what is in it.
 type App = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
 
-/// The applications, each behind its prefix, all behind one limit.
+/// The applications, all behind one limit.
 fn dynamic(flags: &Flags) -> Result<App, BoxError> {
+    Ok(match limit(flags)? {
+        Some(limit) => BoxCloneSyncService::new(
+            ServiceBuilder::new()
+                // An upload counts when it is here, not while a slow client sends it.
+                .layer(SpoolRequests::default())
+                .layer(limit)
+                .service(applications(flags)?.layer(service_fn(not_found))),
+        ),
+        None => BoxCloneSyncService::new(applications(flags)?.layer(service_fn(not_found))),
+    })
+}
+
+/// Each application behind its prefix.
+fn applications<B>(flags: &Flags) -> Result<PathDispatch<B>, BoxError>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let mut dispatch = PathDispatch::new();
     for (prefix, url) in &flags.proxies {
         if url.contains(',') {
@@ -156,16 +177,7 @@ fn dynamic(flags: &Flags) -> Result<App, BoxError> {
         }
         dispatch = dispatch.mount_unstripped(prefix, GatewayProxy::to(url)?)?;
     }
-    let applications = dispatch.layer(service_fn(not_found));
-    Ok(match limit(flags)? {
-        Some(limit) => BoxCloneSyncService::new(
-            ServiceBuilder::new()
-                .map_response(|response: Response<_>| response.map(Body::new))
-                .layer(limit)
-                .service(applications),
-        ),
-        None => BoxCloneSyncService::new(applications),
-    })
+    Ok(dispatch)
 }
 
 fn limit(flags: &Flags) -> Result<Option<ConcurrencyLimit>, BoxError> {

@@ -1,5 +1,7 @@
 //! The short plain answers that a layer gives in place of the application.
 
+#[cfg(feature = "gateway-proxy")]
+use http::Version;
 use http::{Extensions, HeaderValue, Response, StatusCode, header};
 
 use crate::{
@@ -30,6 +32,24 @@ pub(crate) fn error(error: Error) -> Response<Body> {
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.extensions_mut().insert(error);
+    response
+}
+
+/// What an error is answered with that may have left a part of the request's body unread.
+#[cfg(feature = "gateway-proxy")]
+pub(crate) fn refuse_body(reason: Error, version: Version) -> Response<Body> {
+    let kind = reason.kind();
+    let mut response = error(reason);
+    // RFC 9110 §15.5.9: "a server SHOULD send the "close" connection option" with a 408, and
+    // §15.5.14 lets it with a 413: what is left of the body is not waited for.
+    let leaves_body = matches!(
+        kind,
+        ErrorKind::RequestBodyTimeout | ErrorKind::RequestBodyTooLarge
+    );
+    if leaves_body && version < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     response
 }
 

@@ -85,6 +85,15 @@ impl Body {
         })
     }
 
+    /// The file that this body is, if it is a whole one of which nothing was taken yet.
+    #[cfg(feature = "gateway-proxy")]
+    fn whole_file(&self) -> Option<(&std::sync::Arc<std::fs::File>, u64)> {
+        match &self.0 {
+            Kind::File(file) => file.untouched(),
+            Kind::Bytes(_) | Kind::Erased(_) => None,
+        }
+    }
+
     #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
     pub(crate) fn file(file: FileBody) -> Self {
         Self(Kind::File(file))

@@ -27,6 +27,7 @@
 //! ```
 
 use std::{
+    any::Any,
     fs::File,
     io::{self, Write},
     mem,
@@ -122,7 +123,8 @@ impl Spool {
         self
     }
 
-    /// Reads a body to its end.
+    /// Reads a body to its end. What is a temporary file already (a [`Body`] of
+    /// [`Spooled::body`]) is taken as it is, and not copied.
     ///
     /// # Errors
     ///
@@ -139,10 +141,17 @@ impl Spool {
     /// Dropping the future drops the body and the temporary file; what was read is lost.
     pub async fn collect<B>(&self, body: B) -> Result<Spooled, Error>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + 'static,
         B::Error: Into<BoxError>,
     {
+        let spooled = (&body as &dyn Any)
+            .downcast_ref::<Body>()
+            .and_then(Body::whole_file)
+            .map(|(file, length)| Spooled::in_file(Arc::clone(file), length));
         let mut body = pin!(self.guard(body)?);
+        if let Some(spooled) = spooled {
+            return Ok(spooled);
+        }
         let mut store = Store::new(self, http_body::Body::size_hint(&*body).exact());
         let mut trailers = None;
         while let Some(frame) = body.frame().await {
@@ -171,6 +180,13 @@ impl Spool {
 }
 
 impl Spooled {
+    fn in_file(file: Arc<File>, length: u64) -> Self {
+        Self {
+            content: Content::File { file, length },
+            trailers: None,
+        }
+    }
+
     /// The length of the body in bytes, without trailers.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -275,7 +291,7 @@ impl<'a> Store<'a> {
         match spawn_blocking(write)
             .await
             .map_err(io::Error::other)
-            .flatten()
+            .and_then(|written| written)
         {
             Ok((file, buffer)) => {
                 self.buffer = buffer;

@@ -3,7 +3,7 @@
 use std::{error::Error as _, future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -29,7 +29,7 @@ where
         Ok(response) => response,
         Err(error) => {
             tell(shared.pool.upstream(), &error);
-            refuse(error, version)
+            answer::refuse_body(error, version)
         }
     }
 }
@@ -124,7 +124,11 @@ async fn send(
 async fn receive(shared: &Shared, incoming: Incoming, lease: Lease) -> Body {
     let mut body = ResponseBody::new(incoming, lease, shared.config.read_timeout);
     if body.is_end_stream() {
-        poll_fn(|cx| Poll::Ready(body.finish(cx))).await;
+        poll_fn(|cx| {
+            body.finish(cx);
+            Poll::Ready(())
+        })
+        .await;
         return Body::empty();
     }
     Body::new(body)
@@ -157,20 +161,4 @@ fn tell(upstream: &Upstream, error: &Error) {
         Fault::Client => tracing::debug!(reason = %error, cause, "refused a request"),
         _ => tracing::warn!(%upstream, reason = %error, cause, "a request got no answer"),
     }
-}
-
-fn refuse(error: Error, version: Version) -> Response<Body> {
-    let kind = error.kind();
-    let mut response = answer::error(error);
-    // RFC 9110 §15.5.9: "a server SHOULD send the "close" connection option" with a 408, and
-    // §15.5.14 lets it with a 413: what is left of the body is not waited for.
-    let leaves_body = matches!(
-        kind,
-        ErrorKind::RequestBodyTimeout | ErrorKind::RequestBodyTooLarge
-    );
-    if leaves_body && version < Version::HTTP_2 {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-    }
-    response
 }

@@ -1,6 +1,6 @@
 //! The server's own task: lets connections in, and sees them out.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,6 +17,7 @@ use super::{
     listener::Listener,
     request::RequestBody,
     server::Server,
+    watch::Timeouts,
 };
 use crate::{BoxError, PeerAddr};
 
@@ -24,6 +25,10 @@ use crate::{BoxError, PeerAddr};
 /// `net/http`: short enough for a passing lack of descriptors, long enough not to spin.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// For how long connections are let in when draining has begun: long enough for those that the
+/// kernel has accepted already.
+const LAST_CALL: Duration = Duration::from_millis(20);
 
 pub(super) async fn run<L, S, B, F>(server: Server<L, S, F>)
 where
@@ -41,35 +46,25 @@ where
         shutdown,
         config,
     } = server;
-    let protocols = Arc::new(Protocols::from(config.protocol));
     let (drain, draining) = watch::channel(false);
-    let mut door = Door::new(listener, config.max_connections);
-    // Dropped with this future, it aborts them all.
-    let mut connections = JoinSet::new();
-
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let (io, peer, slot) = select! {
-            biased;
-            () = shutdown.as_mut() => break,
-            next = door.next() => next,
-        };
-        // What has ended since is forgotten; there are never more of them than slots.
-        while connections.try_join_next().is_some() {}
-        let connection = Connection {
-            io,
-            peer,
-            slot,
-            service: service.clone(),
-            protocols: Arc::clone(&protocols),
-            timeouts: config.timeouts,
-            draining: draining.clone(),
-        };
-        connections.spawn(connection.serve());
+    let mut reception = Reception {
+        door: Door::new(listener, config.max_connections),
+        service,
+        protocols: Arc::new(Protocols::from(config.protocol)),
+        timeouts: config.timeouts,
+        draining,
+        connections: JoinSet::new(),
+    };
+    select! {
+        biased;
+        () = shutdown => {}
+        () = reception.let_in() => {}
     }
-
-    drop(door);
     drain.send_replace(true);
+    // Closing the listener resets whoever is in the kernel's queue: they come in first.
+    let last_call = LAST_CALL.min(config.drain_timeout);
+    timeout(last_call, reception.let_in()).await.ok();
+    let mut connections = reception.close();
     tracing::debug!(connections = connections.len(), "draining");
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(config.drain_timeout, all).await.is_err() {
@@ -78,6 +73,51 @@ where
             "aborting the requests that did not finish in time"
         );
         connections.shutdown().await;
+    }
+}
+
+/// Lets connections in, and has each served by a task of its own.
+struct Reception<L, S> {
+    door: Door<L>,
+    service: S,
+    protocols: Arc<Protocols>,
+    timeouts: Timeouts,
+    draining: watch::Receiver<bool>,
+    /// Dropped, it aborts them all.
+    connections: JoinSet<()>,
+}
+
+impl<L, S, B> Reception<L, S>
+where
+    L: Listener,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// For as long as it is polled.
+    async fn let_in(&mut self) {
+        loop {
+            let (io, peer, slot) = self.door.next().await;
+            // What has ended since is forgotten; there are never more of them than slots.
+            while self.connections.try_join_next().is_some() {}
+            let connection = Connection {
+                io,
+                peer,
+                slot,
+                service: self.service.clone(),
+                protocols: Arc::clone(&self.protocols),
+                timeouts: self.timeouts,
+                draining: self.draining.clone(),
+            };
+            self.connections.spawn(connection.serve());
+        }
+    }
+
+    /// Closes the listener; what it let in goes on.
+    fn close(self) -> JoinSet<()> {
+        self.connections
     }
 }
 

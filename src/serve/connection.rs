@@ -15,6 +15,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     select,
     sync::{OwnedSemaphorePermit, watch},
+    time::sleep,
 };
 use tower_service::Service;
 
@@ -24,6 +25,9 @@ use super::{
     watch::{Alarm, Timeouts, Waiting, Watch},
 };
 use crate::{BoxError, PeerAddr};
+
+/// How long a connection that has not said anything yet is waited for when the server drains.
+const FIRST_BYTES: Duration = Duration::from_millis(250);
 
 /// What is said to hyper about every connection.
 #[derive(Clone, Debug)]
@@ -101,7 +105,8 @@ where
         let is_http2 = select! {
             biased;
             is_http2 = stream.speaks_http2() => is_http2?,
-            _ = drain.as_mut() => return Ok(None),
+            // Who has connected just now has a request on its way.
+            () = async { drain.as_mut().await.ok(); sleep(FIRST_BYTES).await } => return Ok(None),
             late = alarm.late() => return Ok(Some(late)),
         };
         let stream = TokioIo::new(stream);

@@ -162,8 +162,9 @@ impl<L, S, F> Server<L, S, F> {
         self
     }
 
-    /// Stops the server when `signal` is ready: no connection is accepted any more, idle
-    /// ones are closed at once, and requests that run may finish, to the end of their responses,
+    /// Stops the server when `signal` is ready: connections that the kernel holds already are let
+    /// in, then no more; idle ones are closed at once (those without a first byte after 250 ms:
+    /// it may be on its way), and requests that run may finish, to the end of their responses,
     /// within the [drain timeout](Self::drain_timeout). Whatever is left then is aborted.
     ///
     /// Meanwhile HTTP/1.1 responses say `Connection: close`, and HTTP/2 clients are sent GOAWAY.

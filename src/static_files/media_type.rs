@@ -33,10 +33,10 @@ impl MediaTypes {
         let Some(extension) = name.extension().and_then(|extension| extension.to_str()) else {
             return HeaderValue::from_static(UNKNOWN);
         };
-        if !self.own.is_empty() {
-            if let Some(media_type) = self.own.get(&extension.to_ascii_lowercase()) {
-                return media_type.clone();
-            }
+        if !self.own.is_empty()
+            && let Some(media_type) = self.own.get(&extension.to_ascii_lowercase())
+        {
+            return media_type.clone();
         }
         let essence = essence(extension);
         match &self.charset {

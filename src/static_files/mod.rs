@@ -41,7 +41,7 @@
 //!
 //! Regular files below the root. A FIFO, a socket, or a device is a miss and never waited for;
 //! so is a name that is too long, one that may not be read, and one with a slash behind a file.
-//! Symbolic links are followed as far as they stay in the root. A segment that begins with a dot
+//! Symbolic links are followed if what they end at is in the root. A segment that begins with a dot
 //! is hidden, but for `.well-known`. Names need not be UTF-8 on Unix. What goes wrong besides (a
 //! disk that fails, no descriptor left) is a 500 with an [`Error`](crate::Error) of kind
 //! [`Io`](crate::ErrorKind::Io) in the response's extensions, and a `warn` event.

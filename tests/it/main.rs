@@ -20,6 +20,8 @@ mod paths;
 mod rfc9110;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(feature = "gateway-proxy")]
+mod spool_requests;
 #[cfg(feature = "static-files")]
 mod static_files;
 #[allow(dead_code)]

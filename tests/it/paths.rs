@@ -304,7 +304,9 @@ proptest! {
             prop_assert!(reading.starts_with('/') && !reading.contains("//"));
             let decoded = decode(&reading);
             for segment in decoded.split(|byte| *byte == b'/') {
-                prop_assert!(segment != b"." && (segment != b".." || reading.contains("%2F")));
+                // A kept slash is a byte of its segment, which who decodes it may not know.
+                let is_dot = segment == b"." || segment == b"..";
+                prop_assert!(!is_dot || reading.contains("%2F"));
             }
             for segment in reading.split('/') {
                 prop_assert!(segment != "." && segment != "..");

@@ -123,6 +123,7 @@ impl Connection {
     /// The stream below, after an answer 101, and what was read of it already.
     pub(in crate::gateway_proxy) async fn into_stream(mut self) -> (Socket, Bytes) {
         poll_fn(|cx| self.driver.poll(cx)).await;
+        self.socket.become_tunnel();
         (self.socket, self.driver.unread)
     }
 }

@@ -30,6 +30,8 @@ struct State {
     heard: bool,
     /// Whether the peer reads no more.
     deaf: bool,
+    /// Whether the stream is no longer HTTP.
+    tunnel: bool,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl Socket {
             stream,
             heard: false,
             deaf: false,
+            tunnel: false,
         }))))
     }
 
@@ -72,6 +75,11 @@ impl Socket {
     /// Whether a byte of the answer came.
     pub(super) fn was_heard(&self) -> bool {
         self.state().heard
+    }
+
+    /// From here on there is no answer to wait for: a write that fails has failed.
+    pub(super) fn become_tunnel(&self) {
+        self.state().tunnel = true;
     }
 
     /// Whether the peer has neither closed the connection nor said anything unasked. The kernel
@@ -180,15 +188,16 @@ impl Socket {
         write: impl FnOnce(&mut Stream) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state();
-        if state.deaf {
+        if state.deaf && !state.tunnel {
             return Poll::Ready(Ok(length));
         }
         match ready!(write(&mut state.stream)) {
             Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-                ) =>
+                if !state.tunnel
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                    ) =>
             {
                 state.deaf = true;
                 Poll::Ready(Ok(length))

@@ -1,7 +1,10 @@
 //! What an upstream can do wrong, and what the client gets of it: the right status, or a
 //! connection that is broken off; never an answer that looks whole and is not.
 
-use std::net::SocketAddr;
+use std::{
+    io::{Read, Write},
+    net::SocketAddr,
+};
 
 use http_body_util::BodyExt;
 use tokio::{
@@ -14,7 +17,8 @@ use tower_gateway::{Error, ErrorKind, Fault, GatewayProxy};
 use super::{call, get, kind, post, to};
 use crate::support::{
     raw::{PATIENCE, exchange},
-    server,
+    scripted, server,
+    steps::Steps,
     upstream::{Conn, Upstream},
 };
 
@@ -255,37 +259,74 @@ async fn nobody_listens() {
     assert_eq!(response.headers()["cache-control"], "no-store");
 }
 
-/// The whole answer is read although the upstream stopped reading, and closed.
+/// A write fails before the runtime has seen that there is an answer to read.
 #[tokio::test]
-async fn an_early_answer_and_a_closed_connection_while_uploading() {
-    let upstream = Upstream::spawn(|mut conn: Conn| async move {
-        conn.head().await;
-        conn.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
-            .await;
-        // What is unread makes this a reset.
-    })
-    .await;
-    for proxy in [to(&upstream), to(&upstream).stream_requests()] {
-        for _ in 0..20 {
-            let response = call(&proxy, post("/", vec![b'x'; 4 << 20])).await;
-            // A reset can take the answer with it before it is read; then it is one.
+async fn an_answer_is_read_although_the_upstream_stopped_reading() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let proxy = GatewayProxy::to(&url).unwrap().stream_requests();
+    let (feed, body) = scripted::channel();
+    let request = post("/", "").map(|_| body);
+    let mut response = Steps::new(call(&proxy, request));
+    feed.data("some");
+    assert!(response.step().await.is_none());
+    let (mut upstream, _) = listener.accept().unwrap();
+    upstream.set_nonblocking(true).unwrap();
+    while upstream.read(&mut [0; 10]).is_err() {
+        assert!(response.step().await.is_none());
+    }
+    // From here to the next step the runtime has no turn: it cannot know of any of this.
+    let answer = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno";
+    upstream.write_all(answer).unwrap();
+    // What is unread makes this a reset.
+    drop(upstream);
+    feed.data("more");
+    let response = match response.step().await {
+        Some(response) => response,
+        None => response.finish().await,
+    };
+    assert_eq!(response.status(), 401);
+    let body = response.into_body().collect().await;
+    assert_eq!(body.unwrap().to_bytes(), "no");
+    feed.unwanted().await;
+}
+
+/// The same from another thread, at any moment.
+#[tokio::test]
+async fn an_early_answer_and_a_reset_while_uploading() {
+    const ROUNDS: usize = 200;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = std::thread::spawn(move || {
+        for _ in 0..2 * ROUNDS {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 1000]).unwrap();
+            let answer = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno";
+            stream.write_all(answer).unwrap();
+        }
+    });
+    let proxy = GatewayProxy::to(&url).unwrap();
+    for proxy in [proxy.clone(), proxy.stream_requests()] {
+        for _ in 0..ROUNDS {
+            let response = call(&proxy, post("/", vec![b'x'; 1 << 20])).await;
             if response.status() == 401 {
                 let body = response.into_body().collect().await;
                 assert_eq!(body.unwrap().to_bytes(), "no");
             } else {
+                // Once in many thousand times a reset overtakes what was sent before it.
                 assert_eq!(kind(&response), Some(ErrorKind::UpstreamReset));
             }
         }
     }
-    upstream.deserted().await;
+    upstream.join().unwrap();
 }
 
-/// The same without a reset: then the answer always comes through.
+/// Without a reset the answer always comes through.
 #[tokio::test]
 async fn an_early_answer_while_uploading_always_comes_through() {
     let upstream = Upstream::spawn(|mut conn: Conn| async move {
         conn.head().await;
-        conn.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
+        conn.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
             .await;
         conn.closed().await;
     })
@@ -308,7 +349,7 @@ async fn a_client_that_goes_away_frees_everything() {
         conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
             .await;
         while !conn.is_closed() {
-            conn.write([0; 10_000]).await;
+            conn.write(vec![0; 10_000]).await;
             tokio::task::yield_now().await;
         }
     })
@@ -343,4 +384,58 @@ async fn the_next_request_of_the_client_is_unharmed() {
     .await;
     assert_eq!(answer.status, 400);
     assert_eq!(upstream.counts().requests, 0);
+}
+
+/// What an operator reads: the upstream and the reason, and nothing of the request.
+#[tokio::test]
+async fn a_fault_is_an_event_without_the_request() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let upstream = upstream("", End::Close).await;
+    let mut request = get("/secret-path?secret-query");
+    let headers = request.headers_mut();
+    headers.insert("cookie", "secret-cookie".parse().unwrap());
+    call(&to(&upstream), request).await;
+    let text = log.take();
+    assert!(
+        text.contains(" WARN ") && text.contains(&upstream.url()),
+        "{text}"
+    );
+    assert!(text.contains("broke the connection off"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+
+    // The client's own fault is none of the upstream's.
+    let mut request = get("/");
+    let headers = request.headers_mut();
+    headers.insert("connection", "cookie".parse().unwrap());
+    call(&to(&upstream), request).await;
+    let text = log.take();
+    assert!(text.contains("DEBUG") && !text.contains("WARN"), "{text}");
+}
+
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

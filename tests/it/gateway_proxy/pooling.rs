@@ -9,7 +9,7 @@ use tower::ServiceExt;
 use tower_gateway::{Body, ErrorKind};
 
 use super::{call, get, kind, post, text, to};
-use crate::support::{scripted, upstream::Upstream};
+use crate::support::{scripted, steps::Steps, upstream::Upstream};
 
 #[tokio::test]
 async fn a_connection_is_used_again() {
@@ -112,7 +112,7 @@ async fn dropped_at_any_step_nothing_is_left() {
     let upstream = Upstream::echo().await;
     let proxy = to(&upstream).max_connections(1);
     for steps in 0..40 {
-        let mut future = tokio_step::Steps::new(async {
+        let mut future = Steps::new(async {
             let mut request = post("/", "hello");
             *request.method_mut() = http::Method::PUT;
             text(call(&proxy, request).await).await
@@ -432,29 +432,45 @@ async fn an_early_answer_to_an_unfinished_upload_leaves_no_connection() {
     upstream.deserted().await;
 }
 
-mod tokio_step {
-    use std::{
-        future::{Future, poll_fn},
-        pin::Pin,
-        task::Poll,
-    };
-
-    /// A future that is polled once at a time.
-    pub struct Steps<F: Future>(Pin<Box<F>>);
-
-    impl<F: Future> Steps<F> {
-        pub fn new(future: F) -> Self {
-            Self(Box::pin(future))
+#[tokio::test]
+async fn a_server_that_drains_finishes_what_is_proxied() {
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let upstream = Upstream::spawn(move |mut conn| {
+        let mut gone = gone.clone();
+        async move {
+            conn.request().await;
+            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+                .await;
+            gone.wait_for(|gone| *gone).await.unwrap();
+            conn.write("more").await;
+            conn.closed().await;
         }
-
-        /// One poll, then everything else in the runtime has its turn.
-        pub async fn step(&mut self) -> Option<F::Output> {
-            let polled = poll_fn(|cx| Poll::Ready(self.0.as_mut().poll(cx))).await;
-            tokio::task::yield_now().await;
-            match polled {
-                Poll::Ready(output) => Some(output),
-                Poll::Pending => None,
+    })
+    .await;
+    let (near, far) = tokio::io::duplex(1024);
+    let service = hyper_util::service::TowerToHyperService::new(to(&upstream));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .serve_connection(hyper_util::rt::TokioIo::new(far), service);
+    let (drain, drained) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(async move {
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => served,
+            _ = drained => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
         }
-    }
+    });
+    let mut client = near;
+    tokio::io::AsyncWriteExt::write_all(&mut client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    upstream.until(|counts| counts.requests == 1).await;
+    drain.send(()).unwrap();
+    go.send(true).unwrap();
+    let answer = crate::support::raw::read_answer(&mut client, false).await;
+    assert_eq!(answer.text(), "halfmore");
+    server.await.unwrap().unwrap();
+    upstream.deserted().await;
 }

@@ -1,1 +1,278 @@
-//! (later)
+//! WebSocket, and other protocols that take a connection over.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_tungstenite::{accept_async, connect_async, tungstenite::Message};
+use tower::ServiceBuilder;
+use tower_gateway::{GatewayProxy, body::Hold};
+
+use super::{lines, to};
+use crate::support::{
+    raw::{PATIENCE, exchange, get, read_answer},
+    server::{self, TestServer},
+    upstream::{Conn, Upstream},
+};
+
+const WISH: &str = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: foo, bar\r\n\r\n";
+const AGREED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: Foo\r\nX-End: 1\r\n\r\n";
+
+/// Switches to a protocol in which every byte comes back, until the client's half is closed;
+/// then says goodbye.
+async fn switching() -> Upstream {
+    Upstream::spawn(|mut conn: Conn| async move {
+        conn.head().await;
+        // The first bytes of the new protocol come with the answer.
+        conn.write([AGREED, "hello"].concat()).await;
+        loop {
+            let more = conn.fill().await;
+            let bytes = conn.take();
+            conn.write(&bytes).await;
+            if more.is_none() {
+                break;
+            }
+        }
+        conn.write("bye").await;
+    })
+    .await
+}
+
+async fn upgraded(server: &TestServer) -> TcpStream {
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream.write_all(WISH.as_bytes()).await.unwrap();
+    let answer = read_answer(&mut stream, false).await;
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.header("upgrade"), Some("Foo"));
+    assert_eq!(answer.header("connection"), Some("upgrade"));
+    assert_eq!(answer.header("x-end"), Some("1"));
+    stream
+}
+
+async fn expect(stream: &mut TcpStream, bytes: &str) {
+    let mut read = vec![0; bytes.len()];
+    let reading = timeout(PATIENCE, stream.read_exact(&mut read)).await;
+    reading.expect("nothing comes").unwrap();
+    assert_eq!(read, bytes.as_bytes());
+}
+
+async fn expect_end(stream: &mut TcpStream) {
+    let read = timeout(PATIENCE, stream.read_u8()).await;
+    assert!(read.expect("the connection stays open").is_err());
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_and_each_half_closes_on_its_own() {
+    let upstream = switching().await;
+    let server = server::spawn(to(&upstream)).await;
+    let mut client = upgraded(&server).await;
+    expect(&mut client, "hello").await;
+    for word in ["one", "two"] {
+        client.write_all(word.as_bytes()).await.unwrap();
+        expect(&mut client, word).await;
+    }
+    client.shutdown().await.unwrap();
+    expect(&mut client, "bye").await;
+    expect_end(&mut client).await;
+    upstream.deserted().await;
+}
+
+#[tokio::test]
+async fn the_upstream_is_asked_for_what_the_client_asked_for() {
+    let upstream = Upstream::spawn(|mut conn: Conn| async move {
+        let head = conn.head().await.unwrap();
+        conn.answer(&head).await;
+        conn.closed().await;
+    })
+    .await;
+    let server = server::spawn(to(&upstream)).await;
+    let answer = exchange(server.addr, WISH).await;
+    // Not switched: an answer like any other, and the connection is not kept.
+    assert_eq!(answer.status, 200);
+    let seen = answer.text();
+    assert_eq!(lines(&seen, "connection"), ["upgrade"]);
+    assert_eq!(lines(&seen, "upgrade"), ["foo, bar"]);
+    assert_eq!(lines(&seen, "x-hop"), [""; 0]);
+    upstream.deserted().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_takes_a_fresh_connection() {
+    let upstream = Upstream::spawn(|mut conn: Conn| async move {
+        while let Some(head) = conn.head().await {
+            if head.contains("upgrade: ") {
+                conn.write(AGREED).await;
+                conn.closed().await;
+                return;
+            }
+            conn.answer("ok").await;
+        }
+    })
+    .await;
+    let server = server::spawn(to(&upstream).max_connections(2)).await;
+    assert_eq!(get(server.addr, "/").await.status, 200);
+    let first = upgraded(&server).await;
+    assert_eq!(upstream.counts().accepted, 2);
+    // The kept one makes room: with the tunnel there are never more than two.
+    let second = upgraded(&server).await;
+    upstream.until(|counts| counts.open == 2).await;
+    drop((first, second));
+    upstream.deserted().await;
+    assert_eq!(get(server.addr, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_no_upgrade_is_not_passed_on() {
+    let upstream = Upstream::echo().await;
+    let server = server::spawn(to(&upstream)).await;
+    for request in [
+        // Not nominated: of another hop.
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+        // RFC 9110 §7.8: ignored in HTTP/1.0.
+        "GET / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        // A tunnel past the proxy's own rules.
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket, H2C\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: HTTP/2.0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n\r\n",
+    ] {
+        let seen = exchange(server.addr, request).await.text();
+        for name in ["connection", "upgrade", "http2-settings"] {
+            assert_eq!(lines(&seen, name), [""; 0], "{request}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_switch_to_what_was_not_asked_for_is_a_bad_answer() {
+    for answer in [
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: baz\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo, bar\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\n\r\n",
+    ] {
+        let upstream = Upstream::saying(answer).await;
+        let server = server::spawn(to(&upstream)).await;
+        assert_eq!(exchange(server.addr, WISH).await.status, 502, "{answer}");
+        upstream.deserted().await;
+    }
+}
+
+/// CVE-2026-2833: what follows the request is not the new protocol before the upstream says so.
+#[tokio::test]
+async fn nothing_is_tunnelled_before_the_switch() {
+    let upstream = Upstream::echo().await;
+    let server = server::spawn(to(&upstream)).await;
+    let smuggled = [WISH, "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+    let answer = exchange(server.addr, smuggled).await;
+    assert_eq!(answer.status, 200);
+    assert!(!answer.text().contains("smuggled"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_body_with_the_wish_is_passed_on() {
+    let upstream = Upstream::echo().await;
+    let server = server::spawn(to(&upstream)).await;
+    let answer = exchange(
+        server.addr,
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\nContent-Length: 4\r\n\r\nbody",
+    )
+    .await;
+    assert!(answer.text().ends_with("\r\n\r\nbody"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn what_outer_layers_hold_is_held_until_the_tunnel_ends() {
+    let upstream = switching().await;
+    let held = Arc::new(());
+    let hold = Arc::clone(&held);
+    let service = ServiceBuilder::new()
+        .map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+            let hold = Hold::new(Arc::clone(&hold));
+            request.extensions_mut().insert(hold);
+            request
+        })
+        .service(to(&upstream));
+    let server = server::spawn(service).await;
+    let before = Arc::strong_count(&held);
+    let mut client = upgraded(&server).await;
+    expect(&mut client, "hello").await;
+    assert_eq!(Arc::strong_count(&held), before + 1);
+    drop(client);
+    upstream.deserted().await;
+    while Arc::strong_count(&held) > before {
+        tokio::task::yield_now().await;
+    }
+    // Without an upgrade it is not held beyond the answer.
+    get(server.addr, "/").await;
+    assert!(Arc::strong_count(&held) <= before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_that_is_quiet_for_too_long_ends() {
+    let upstream = switching().await;
+    for (proxy, seconds) in [
+        (to(&upstream), 3600),
+        (
+            to(&upstream).upgrade_idle_timeout(Duration::from_secs(9)),
+            9,
+        ),
+    ] {
+        let server = server::spawn(proxy).await;
+        let mut client = upgraded(&server).await;
+        expect(&mut client, "hello").await;
+        // A byte now and then keeps it open.
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(seconds - 1)).await;
+            client.write_all(b"x").await.unwrap();
+            let mut byte = [0];
+            client.read_exact(&mut byte).await.unwrap();
+        }
+        let quiet = tokio::time::Instant::now();
+        assert!(client.read_u8().await.is_err());
+        assert_eq!(quiet.elapsed().as_secs(), seconds);
+        upstream.deserted().await;
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_echo() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = accept_async(stream).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            // Pings are answered below this level.
+            if message.is_text() || message.is_binary() {
+                socket.send(message).await.unwrap();
+            }
+        }
+    });
+    let server = server::spawn(GatewayProxy::to(&url).unwrap()).await;
+    let target = format!("ws://{}/chat", server.addr);
+    let (mut socket, response) = connect_async(target).await.unwrap();
+    assert_eq!(response.status(), 101);
+    for message in [
+        Message::text("hello"),
+        Message::binary(vec![7; 1 << 20]),
+        Message::Ping("are you there".into()),
+    ] {
+        let is_ping = message.is_ping();
+        socket.send(message.clone()).await.unwrap();
+        let echoed = timeout(PATIENCE, socket.next()).await.unwrap();
+        let echoed = echoed.unwrap().unwrap();
+        if is_ping {
+            assert!(echoed.is_pong());
+        } else {
+            assert_eq!(echoed, message);
+        }
+    }
+    socket.close(None).await.unwrap();
+    upstream.await.unwrap();
+}

@@ -16,13 +16,14 @@ use crate::support::{
 async fn a_person_sees_the_style_and_the_list_and_adds_a_question() {
     let Some(driver) = chromedriver() else { return };
     let site = Site::new();
-    let gunicorn = site.gunicorn(&["--worker-class", "gthread", "--threads", "4"]);
+    let mut gunicorn = site.gunicorn(&["--worker-class", "gthread", "--threads", "4"]);
     let proxy = GatewayProxy::to(&gunicorn.url()).unwrap();
     let gateway = Gateway::start(&site.static_root(), proxy).await;
     let browser = driver.browser().await;
     let outcome = visit(&browser, &format!("http://{}/", gateway.addr)).await;
     browser.close().await.unwrap();
     outcome.unwrap();
+    gunicorn.process.wait_for("GET / ");
     let log = gunicorn.process.log();
     assert!(!log.contains("style.css"), "{log}");
 }

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceBuilder;
-use tower_gateway::{ConcurrencyLimit, GatewayProxy, StaticFiles, serve::serve};
+use tower_gateway::{ConcurrencyLimit, GatewayProxy, SpoolRequests, StaticFiles, serve::serve};
 
 /// Files, a limit, and an application behind them: what stands where nginx stood.
 struct Gateway {
@@ -27,6 +27,7 @@ impl Gateway {
             .queue_timeout(Duration::from_secs(30));
         let app = ServiceBuilder::new()
             .layer(StaticFiles::new(static_root).at("/static"))
+            .layer(SpoolRequests::default())
             .layer(limit.clone())
             .service(proxy);
         let server = tokio::spawn(async { serve(listener, app).await.unwrap() });

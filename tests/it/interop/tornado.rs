@@ -68,6 +68,7 @@ async fn a_websocket_echoes_and_counts_against_the_limit() {
 
         socket.close(None).await.unwrap();
         while let Some(Ok(_)) = timeout(PATIENCE, socket.next()).await.unwrap() {}
+        drop(socket);
         let freed = async {
             while gateway.limit.in_use() > 0 {
                 tokio::task::yield_now().await;

@@ -4,3 +4,7 @@
 mod section_13;
 #[cfg(feature = "static-files")]
 mod section_14;
+#[cfg(feature = "gateway-proxy")]
+mod section_7_2;
+#[cfg(feature = "gateway-proxy")]
+mod section_7_6;

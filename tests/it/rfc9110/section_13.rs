@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use proptest::prelude::*;
 use tower_gateway::semantics::conditional::{
     EntityTag, HttpDate, Validators, Verdict, evaluate, range_applies,
 };
@@ -350,6 +351,61 @@ mod section_13_2_2_precedence {
             assert_eq!(of_get(&lines), Verdict::Failed, "{failing:?}");
             let lines = [failing.clone(), (header::IF_MODIFIED_SINCE, AFTER)];
             assert_eq!(of_get(&lines), Verdict::Failed, "{failing:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_list_matches_if_and_only_if_it_has_the_tag(
+        tags in prop::collection::vec(("(W/)?", "[a-c,*]{0,3}"), 1..6),
+        separator in "[ \t]{0,2},[ \t,]{0,2}",
+        split in 0..6_usize,
+    ) {
+        let current = Validators {
+            etag: EntityTag::strong("a,"),
+            last_modified: None,
+        };
+        let text: Vec<String> = tags
+            .iter()
+            .map(|(weak, opaque)| format!("{weak}\"{opaque}\""))
+            .collect();
+        // In one line or in two, a list is a list.
+        let (first, second) = text.split_at(split.min(text.len()));
+        let lines = |name: &HeaderName| {
+            let mut headers = HeaderMap::new();
+            for line in [first, second] {
+                let line = HeaderValue::try_from(line.join(&separator)).unwrap();
+                headers.append(name, line);
+            }
+            headers
+        };
+        let weakly = tags.iter().any(|(_, opaque)| opaque == "a,");
+        let strongly = tags.iter().any(|(weak, opaque)| weak.is_empty() && opaque == "a,");
+        let verdict = evaluate(&Method::GET, &lines(&header::IF_NONE_MATCH), &current);
+        prop_assert_eq!(verdict == Verdict::NotModified, weakly);
+        let verdict = evaluate(&Method::GET, &lines(&header::IF_MATCH), &current);
+        prop_assert_eq!(verdict == Verdict::Proceed, strongly);
+    }
+
+    #[test]
+    fn no_field_makes_it_panic(bytes: Vec<u8>, date in "[A-Za-z]{3,9}, [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,5} [0-9:]{8} GMT") {
+        for value in [HeaderValue::from_bytes(&bytes), HeaderValue::from_str(&date)] {
+            let Ok(value) = value else { continue };
+            for name in [
+                header::IF_MATCH,
+                header::IF_NONE_MATCH,
+                header::IF_MODIFIED_SINCE,
+                header::IF_UNMODIFIED_SINCE,
+                header::IF_RANGE,
+            ] {
+                let headers: HeaderMap = [(name, value.clone())].into_iter().collect();
+                let _ = evaluate(&Method::GET, &headers, &current());
+                let _ = range_applies(&headers, &current());
+            }
+            if let Some(date) = HttpDate::parse(&value) {
+                prop_assert_eq!(HttpDate::parse(&date.to_header()), Some(date));
+            }
         }
     }
 }

@@ -64,6 +64,28 @@ async fn idle_connections_are_closed_at_once_and_new_ones_refused() {
     TcpStream::connect(addr).await.unwrap_err();
 }
 
+/// Closing a listener resets what waits in the kernel's queue.
+#[tokio::test]
+async fn who_has_connected_before_the_stop_is_answered() {
+    let (listener, addr) = bind().await;
+    let mut server = run(serve(listener, says("hello")));
+
+    // The server has not run since these connected: none is accepted yet.
+    let mut early: Vec<_> = (0..20)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(addr).unwrap();
+            std::io::Write::write_all(&mut stream, GET).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            TcpStream::from_std(stream).unwrap()
+        })
+        .collect();
+    server.stop();
+    for stream in &mut early {
+        assert_eq!(read_answer(stream, false).await.text(), "hello");
+    }
+    server.ended().await;
+}
+
 #[tokio::test]
 async fn a_running_download_is_finished() {
     let (listener, addr) = bind().await;

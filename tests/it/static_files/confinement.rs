@@ -231,7 +231,7 @@ async fn names_need_not_be_utf_8_nor_plain() {
 async fn what_may_not_be_read_is_a_miss() {
     let tree = hostile();
     let locked = tree.write("locked.txt", "x");
-    fs::set_permissions(&locked, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, Permissions::from_mode(0o000)).unwrap();
     let expected = match fs::read(&locked) {
         Ok(_) => 200, // The superuser may.
         Err(_) => 404,
@@ -239,7 +239,6 @@ async fn what_may_not_be_read_is_a_miss() {
     assert_eq!(get(&tree.files(), "/locked.txt").await.status, expected);
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_file_that_cannot_be_read_to_its_length_is_our_fault() {
     // It says it has a page, and has a line.
@@ -287,6 +286,14 @@ async fn the_five_spellings_name_one_file_or_none() {
     }
 }
 
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_becomes_a_link_outwards_lets_nothing_out() {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -299,6 +306,8 @@ async fn a_directory_that_becomes_a_link_outwards_lets_nothing_out() {
     let stop = AtomicBool::new(false);
     let mut seen = 0;
     std::thread::scope(|scope| {
+        // Also when an assertion fails.
+        let stopping = StopOnDrop(&stop);
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 renameat_with(CWD, &inside, CWD, &link, RenameFlags::EXCHANGE).unwrap();
@@ -314,7 +323,7 @@ async fn a_directory_that_becomes_a_link_outwards_lets_nothing_out() {
                 seen += usize::from(got.status == 200);
             }
         });
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
     });
     assert!(seen > 0, "the directory was never there");
 }

@@ -1,6 +1,6 @@
 //! StaticFiles, through its public API: as a service, as a layer, and on a socket.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod confinement;
 mod directories;
 mod layer;

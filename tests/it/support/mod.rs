@@ -7,4 +7,5 @@ pub mod raw;
 pub mod scripted;
 pub mod server;
 pub mod session;
+pub mod steps;
 pub mod upstream;

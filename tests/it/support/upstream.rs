@@ -104,7 +104,7 @@ impl Upstream {
     pub async fn until(&self, mut like: impl FnMut(&Counts) -> bool) {
         let mut counts = self.counts.clone();
         let wait = counts.wait_for(|counts| like(counts));
-        let waited = timeout(PATIENCE, wait).await.map(|counts| drop(counts));
+        let waited = timeout(PATIENCE, wait).await.map(drop);
         waited.unwrap_or_else(|_| panic!("the upstream stays at {:?}", self.counts()));
     }
 
@@ -181,6 +181,19 @@ impl Conn {
     /// Reads at least one more byte; `None` if the peer closes.
     pub async fn fill(&mut self) -> Option<()> {
         match self.stream.read_buf(&mut self.buffer).await {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(()),
+        }
+    }
+
+    /// What was read and not looked at.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Takes what is there already; `None` if there is nothing.
+    pub fn try_fill(&mut self) -> Option<()> {
+        match self.stream.try_read_buf(&mut self.buffer) {
             Ok(0) | Err(_) => None,
             Ok(_) => Some(()),
         }

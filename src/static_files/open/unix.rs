@@ -1,0 +1,159 @@
+//! Opening below a directory that is held by its descriptor.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, openat},
+    io::Errno,
+};
+
+use super::resolve;
+
+/// `NONBLOCK` does not wait for the other end of a FIFO; `NOCTTY` does not take a terminal.
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+/// To open what is below it; where the system has a flag for that, it need not be readable.
+const DIRECTORY: OFlags = OFlags::CLOEXEC.union(OFlags::DIRECTORY).union(
+    #[cfg(target_os = "linux")]
+    OFlags::PATH,
+    #[cfg(not(target_os = "linux"))]
+    OFlags::RDONLY,
+);
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct Directory {
+    descriptor: OwnedFd,
+    #[cfg(target_os = "linux")]
+    has_openat2: bool,
+}
+
+impl Directory {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let descriptor = openat(CWD, path, DIRECTORY, Mode::empty())?;
+        Ok(Self {
+            #[cfg(target_os = "linux")]
+            has_openat2: linux::has_openat2(descriptor.as_fd()),
+            descriptor,
+        })
+    }
+
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn without_openat2(self) -> Self {
+        Self {
+            has_openat2: false,
+            ..self
+        }
+    }
+
+    /// Opens what `name` stands for below this directory, of which `path` is the path.
+    pub(super) fn open(&self, path: &Path, name: &Path) -> io::Result<File> {
+        #[cfg(target_os = "linux")]
+        if self.has_openat2 {
+            return linux::open_beneath(self.descriptor.as_fd(), path, name);
+        }
+        self.walk(&resolve(path, name)?)
+    }
+
+    /// Opens a path without links, one component after the other. A link that took the place
+    /// of a component meanwhile is not followed, so nothing leads out.
+    pub(super) fn walk(&self, below: &Path) -> io::Result<File> {
+        let mut components = below.components().peekable();
+        let mut parent = None;
+        while let Some(component) = components.next() {
+            let at = parent.as_ref().unwrap_or(&self.descriptor);
+            let flags = match components.peek() {
+                Some(_) => DIRECTORY,
+                None => FILE,
+            };
+            let opened = openat(
+                at,
+                component.as_os_str(),
+                flags | OFlags::NOFOLLOW,
+                Mode::empty(),
+            )?;
+            if components.peek().is_none() {
+                return Ok(opened.into());
+            }
+            parent = Some(opened);
+        }
+        Ok(openat(&self.descriptor, ".", DIRECTORY, Mode::empty())?.into())
+    }
+}
+
+pub(super) fn is_miss(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            // A link that leads out of the root, or in circles.
+            Errno::XDEV | Errno::LOOP | Errno::MLINK
+            | Errno::NAMETOOLONG | Errno::ILSEQ
+            // A socket, or a device that is not there.
+            | Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP
+        )
+    )
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::os::fd::BorrowedFd;
+
+    use rustix::fs::{ResolveFlags, openat2};
+
+    use super::*;
+
+    /// The kernel gives up when a directory is renamed while it walks a `..` in a link. It is
+    /// a matter of luck, so a few attempts are enough.
+    const ATTEMPTS: usize = 32;
+
+    const CONFINED: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+
+    /// ENOSYS before Linux 5.6; ENOSYS or EPERM under some seccomp profiles.
+    pub(super) fn has_openat2(directory: BorrowedFd<'_>) -> bool {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        openat2(directory, ".", flags, Mode::empty(), CONFINED).is_ok()
+    }
+
+    pub(super) fn open_beneath(
+        directory: BorrowedFd<'_>,
+        path: &Path,
+        name: &Path,
+    ) -> io::Result<File> {
+        match attempt(directory, name, CONFINED) {
+            // An absolute link counts as leading out, also where it leads back in.
+            Err(Errno::XDEV) => {
+                let confined = CONFINED | ResolveFlags::NO_SYMLINKS;
+                Ok(attempt(directory, &resolve(path, name)?, confined)?)
+            }
+            opened => Ok(opened?),
+        }
+    }
+
+    fn attempt(
+        directory: BorrowedFd<'_>,
+        name: &Path,
+        resolve: ResolveFlags,
+    ) -> Result<File, Errno> {
+        let name = match name.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => name,
+        };
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match openat2(directory, name, FILE, Mode::empty(), resolve) {
+                Ok(descriptor) => return Ok(descriptor.into()),
+                Err(Errno::AGAIN | Errno::INTR) if attempts < ATTEMPTS => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
