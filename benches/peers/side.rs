@@ -1,0 +1,213 @@
+//! The sides, started and ready.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    BoxError,
+    process::{Core, Process},
+    serve,
+};
+
+/// One of those that are compared.
+pub(crate) struct Side {
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
+    pub(crate) process: Process,
+    /// What a proxy stands in front of.
+    _upstream: Option<Process>,
+}
+
+/// Why a side cannot be measured here, and what helps.
+pub(crate) struct Missing(pub(crate) String);
+
+/// How long a side may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Side {
+    pub(crate) async fn start(
+        name: &'static str,
+        root: &Path,
+    ) -> Result<Result<Self, Missing>, BoxError> {
+        match name {
+            "tower-gateway" => gateway(name, &format!("--static=/={}", root.display()), None).await,
+            "gateway-proxy" => {
+                let (upstream, at) = this_program("hyper-memory", Core::Load, root).await?;
+                gateway(name, &format!("--proxy=/=http://{at}"), Some(upstream)).await
+            }
+            "nginx" => {
+                let files = format!(
+                    "root {}; open_file_cache max=100 inactive=60s;",
+                    root.display()
+                );
+                nginx(name, root, "", &files, None).await
+            }
+            "nginx-proxy" => {
+                let (upstream, at) = this_program("hyper-memory", Core::Load, root).await?;
+                let pool = format!(
+                    "upstream app {{ server {at}; keepalive 64; keepalive_requests 1000000000; }}"
+                );
+                let pass = "proxy_pass http://app; proxy_http_version 1.1;
+                            proxy_set_header Connection ''; proxy_set_header Host $host;
+                            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+                            proxy_set_header X-Forwarded-Proto $scheme;";
+                nginx(name, root, &pool, pass, Some(upstream)).await
+            }
+            _ => {
+                let (process, address) = this_program(name, Core::Server, root).await?;
+                Ok(Ok(Self {
+                    name,
+                    address,
+                    process,
+                    _upstream: None,
+                }))
+            }
+        }
+    }
+}
+
+/// The example `gateway` of this crate, built as its users build it.
+async fn gateway(
+    name: &'static str,
+    flag: &str,
+    upstream: Option<Process>,
+) -> Result<Result<Side, Missing>, BoxError> {
+    let program = match build_gateway() {
+        Ok(program) => program.display().to_string(),
+        Err(missing) => return Ok(Err(missing)),
+    };
+    let command = [
+        &*program,
+        "--listen=127.0.0.1:0",
+        "--runtime-threads=1",
+        flag,
+    ];
+    let mut process = Process::start(Core::Server, &command)?;
+    let address = listening(&mut process).await?;
+    Ok(Ok(Side {
+        name,
+        address,
+        process,
+        _upstream: upstream,
+    }))
+}
+
+fn build_gateway() -> Result<PathBuf, Missing> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments = [
+        "build",
+        "--release",
+        "--all-features",
+        "--example",
+        "gateway",
+    ];
+    eprintln!("building the example `gateway`");
+    let built = Command::new(cargo)
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    if !built.is_ok_and(|status| status.success()) {
+        return Err(Missing("the example `gateway` does not build".to_owned()));
+    }
+    // This program is target/PROFILE/deps/peers-….
+    let this = std::env::current_exe().ok();
+    let target = this.as_deref().and_then(|this| this.ancestors().nth(3));
+    let program = target.map(|target| target.join("release/examples/gateway"));
+    program
+        .filter(|program| program.exists())
+        .ok_or_else(|| Missing("the example `gateway` is not where it should be".to_owned()))
+}
+
+async fn this_program(
+    name: &str,
+    core: Core,
+    root: &Path,
+) -> Result<(Process, SocketAddr), BoxError> {
+    let this = std::env::current_exe()?.display().to_string();
+    let root = format!("{}={}", serve::ROOT, root.display());
+    let mut process = Process::start(core, &["env", &root, &this, "--serve", name])?;
+    let address = listening(&mut process).await?;
+    Ok((process, address))
+}
+
+/// Reads `listening on http://ADDR`.
+async fn listening(process: &mut Process) -> Result<SocketAddr, BoxError> {
+    let stdout = process.child().stdout.take().ok_or("no standard output")?;
+    let mut line = String::new();
+    timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await??;
+    let address = line.trim().strip_prefix("listening on http://");
+    Ok(address
+        .ok_or("a side did not say where it listens")?
+        .parse()?)
+}
+
+async fn nginx(
+    name: &'static str,
+    root: &Path,
+    pool: &str,
+    location: &str,
+    upstream: Option<Process>,
+) -> Result<Result<Side, Missing>, BoxError> {
+    if Command::new("nginx").arg("-v").output().is_err() {
+        return Ok(Err(Missing("apt-get install nginx-light".to_owned())));
+    }
+    let address = free_address()?;
+    let home = root.join(name);
+    std::fs::create_dir(&home)?;
+    // Started by root, its worker would be nobody, who cannot look into a temporary folder.
+    let user = if rustix::process::geteuid().is_root() {
+        "user root;"
+    } else {
+        ""
+    };
+    let configuration = format!(
+        "daemon off; {user} worker_processes 1; pid {home}/pid; error_log stderr error;
+         events {{ worker_connections 1024; }}
+         http {{
+             access_log off; log_not_found off; sendfile on; tcp_nopush on; tcp_nodelay on; etag on;
+             keepalive_timeout 75s; keepalive_requests 1000000000;
+             client_body_temp_path {home}/body; proxy_temp_path {home}/proxy;
+             fastcgi_temp_path {home}/fastcgi; uwsgi_temp_path {home}/uwsgi;
+             scgi_temp_path {home}/scgi;
+             {pool}
+             server {{ listen {address}; location / {{ {location} }} }}
+         }}",
+        home = home.display(),
+    );
+    let file = home.join("nginx.conf");
+    std::fs::write(&file, configuration)?;
+    let file = file.display().to_string();
+    let mut process = Process::start(Core::Server, &["nginx", "-e", "stderr", "-c", &file])?;
+    let ready = async {
+        while TcpStream::connect(address).await.is_err() {
+            if let Some(status) = process.child().try_wait()? {
+                return Err(io::Error::other(format!("nginx ended with {status}")));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    };
+    timeout(PATIENCE, ready).await??;
+    Ok(Ok(Side {
+        name,
+        address,
+        process,
+        _upstream: upstream,
+    }))
+}
+
+/// An address that nobody listens at; nginx does not tell which one it has taken.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
