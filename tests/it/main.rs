@@ -4,15 +4,11 @@
 mod body;
 #[cfg(feature = "concurrency-limit")]
 mod concurrency_limit;
+#[cfg(feature = "full")]
+mod examples;
 #[cfg(feature = "gateway-proxy")]
 mod gateway_proxy;
-#[cfg(all(
-    feature = "serve",
-    feature = "static-files",
-    feature = "path-dispatch",
-    feature = "gateway-proxy",
-    feature = "concurrency-limit"
-))]
+#[cfg(feature = "full")]
 mod interop;
 #[cfg(feature = "path-dispatch")]
 mod path_dispatch;
@@ -27,3 +23,5 @@ mod static_files;
 #[allow(dead_code)]
 mod support;
 mod tidy;
+#[cfg(feature = "full")]
+mod together;

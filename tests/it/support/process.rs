@@ -79,6 +79,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Asks it to end, as a supervisor does.
+    pub fn terminate(&self) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    }
+
     /// Waits for its end, and gives its exit code.
     pub fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()

@@ -133,6 +133,22 @@ impl Gunicorn {
     }
 }
 
+/// The Tornado application on a port of its choice.
+pub struct Tornado {
+    pub process: Process,
+    pub url: String,
+}
+
+pub fn tornado() -> Tornado {
+    let mut command = command("python", &applications());
+    command.args(["tornado_app.py", "--port=0"]);
+    let mut process = Process::start(command);
+    let line = process.wait_for("listening on ");
+    let port = line.strip_prefix("listening on ").unwrap().trim();
+    let url = format!("http://127.0.0.1:{port}");
+    Tornado { process, url }
+}
+
 /// A database with the example's questions and an administrator, and all static files.
 pub struct Site {
     directory: tempfile::TempDir,
