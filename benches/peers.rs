@@ -129,8 +129,9 @@ fn main() -> ExitCode {
             Task::Serve(what) => serve::run(&what).await,
             // Whatever was started is a local of `measure`, and ends when that is dropped.
             Task::Measure(options) => tokio::select! {
-                outcome = measure(&options) => outcome,
+                biased;
                 () = told_to_stop() => Err("interrupted".into()),
+                outcome = measure(&options) => outcome,
             },
         }
     });
@@ -258,10 +259,10 @@ async fn measure_case(case: &Case, sides: &[&Side], options: &Options) -> Result
         }
     }
     progress("");
-    let baseline = sides
-        .iter()
-        .position(|side| side.name.contains(&options.baseline))
-        .unwrap_or(sides.len() - 1);
+    let position = |name: &str| sides.iter().position(|side| side.name.contains(name));
+    let baseline = position(&options.baseline)
+        .or_else(|| position("hyper-memory"))
+        .unwrap_or(0);
     println!(
         "\n{:16} {:>11} {:>10} {:>12} {:>9}   × CPU of {}",
         case.name, "requests/s", "p99", "CPU µs/req", "RSS MiB", sides[baseline].name

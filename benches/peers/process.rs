@@ -1,11 +1,20 @@
 //! Processes that end when they are no longer held, and what they cost.
 
-use std::{collections::HashMap, fs, io, process::Stdio, time::Duration};
+use std::{
+    collections::HashMap,
+    fs, io,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-/// A process in a group of its own. Dropped, it is killed with all its children.
+/// How long a process may take to end.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A process in a group of its own. Dropped, it ends with all its children.
 pub(crate) struct Process {
     child: Child,
     pid: u32,
@@ -64,10 +73,21 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Asks first: nginx then collects its workers, which nobody else would.
     fn drop(&mut self) {
-        if let Some(group) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            // An error means that it has ended already.
-            kill_process_group(group, Signal::KILL).ok();
+        let Some(group) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
+            return;
+        };
+        for signal in [Signal::TERM, Signal::KILL] {
+            // An error means that all of them have ended already.
+            kill_process_group(group, signal).ok();
+            let asked = Instant::now();
+            while asked.elapsed() < PATIENCE {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 }
@@ -105,7 +125,7 @@ pub(crate) enum Core {
 
 impl Core {
     fn command(self, command: &[&str]) -> Command {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         let mut pinned = match self {
             _ if cores < 2 => {
                 let mut plain = Command::new(command[0]);

@@ -83,7 +83,7 @@ async fn gateway(
     flag: &str,
     upstream: Option<Process>,
 ) -> Result<Result<Side, Missing>, BoxError> {
-    let program = match build_gateway() {
+    let program = match build_gateway().await {
         Ok(program) => program.display().to_string(),
         Err(missing) => return Ok(Err(missing)),
     };
@@ -103,7 +103,7 @@ async fn gateway(
     }))
 }
 
-fn build_gateway() -> Result<PathBuf, Missing> {
+async fn build_gateway() -> Result<PathBuf, Missing> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let arguments = [
         "build",
@@ -113,10 +113,12 @@ fn build_gateway() -> Result<PathBuf, Missing> {
         "gateway",
     ];
     eprintln!("building the example `gateway`");
-    let built = Command::new(cargo)
+    let built = tokio::process::Command::new(cargo)
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status();
+        .kill_on_drop(true)
+        .status()
+        .await;
     if !built.is_ok_and(|status| status.success()) {
         return Err(Missing("the example `gateway` does not build".to_owned()));
     }

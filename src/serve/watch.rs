@@ -33,9 +33,11 @@ pub(super) struct Watch {
 struct State {
     /// Requests whose response, or whose own body, is not over.
     running: usize,
-    /// What is waited for, and since when, while no request runs.
+    /// What is waited for while no request runs.
     waiting: Waiting,
-    since: Instant,
+    /// Since when; not known until the alarm looks, which it does after each turn of the
+    /// connection. A request that comes and goes within one turn never asks for the time.
+    since: Option<Instant>,
     /// Since when the client takes nothing of what is to be written.
     stalled: Option<Instant>,
     http2: bool,
@@ -57,7 +59,7 @@ impl Watch {
         let state = State {
             running: 0,
             waiting: Waiting::Head,
-            since: Instant::now(),
+            since: None,
             stalled: None,
             http2: false,
         };
@@ -89,10 +91,10 @@ impl Watch {
     /// The client took something.
     pub(super) fn was_written(&self) {
         let mut state = self.state();
-        state.stalled = None;
-        if state.running == 0 && state.waiting == Waiting::Next && !state.http2 {
+        let was_stalled = state.stalled.take().is_some();
+        if was_stalled && state.waiting == Waiting::Next && !state.http2 {
             // The end of a response leaves hyper's buffer after its body is dropped.
-            state.since = Instant::now();
+            state.since = None;
         }
     }
 
@@ -112,7 +114,7 @@ impl Watch {
 
     /// When the client is late, if something is waited for that has no end of its own.
     fn deadline(&self) -> Option<(Instant, Waiting)> {
-        let state = self.state();
+        let mut state = self.state();
         if let Some(since) = state.stalled {
             return Some((since + self.timeouts.send, Waiting::Taking));
         }
@@ -123,7 +125,8 @@ impl Watch {
             Waiting::Next => self.timeouts.keep_alive,
             _ => self.timeouts.header,
         };
-        Some((state.since + timeout, state.waiting))
+        let since = *state.since.get_or_insert_with(Instant::now);
+        Some((since + timeout, state.waiting))
     }
 
     /// Nothing panics while it is locked, and what is in it holds at any moment.
@@ -135,7 +138,7 @@ impl Watch {
 impl State {
     fn wait_for(&mut self, what: Waiting) {
         self.waiting = what;
-        self.since = Instant::now();
+        self.since = None;
     }
 }
 
