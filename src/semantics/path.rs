@@ -259,36 +259,31 @@ fn escaped_byte(bytes: &[u8]) -> Option<u8> {
     u8::try_from(high << 4 | low).ok()
 }
 
-/// Whether `path`, which begins with a slash, is its own canonical form. When in doubt: no.
+/// Whether `path`, which begins with a slash, is its own canonical form.
 fn is_canonical(path: &[u8], slash: EncodedSlash) -> bool {
-    let mut before = 0;
-    let mut at = 0;
-    while at < path.len() {
-        let byte = path[at];
-        match CLASS[byte as usize] {
-            Class::Unreserved if byte == b'.' && before == b'/' => {
-                if matches!(
-                    path[at..],
-                    [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]
-                ) {
-                    return false;
-                }
-            }
-            Class::Unreserved | Class::Reserved => {}
-            Class::Slash if before == b'/' => return false,
-            Class::Slash => {}
-            Class::Escaped if byte == b'%' => {
-                if !is_canonical_escape(&path[at..], slash) {
-                    return false;
-                }
-                at += 2;
-            }
-            Class::Escaped | Class::Forbidden => return false,
-        }
-        before = byte;
-        at += 1;
+    let is_plain = |byte: &u8| {
+        matches!(
+            CLASS[usize::from(*byte)],
+            Class::Unreserved | Class::Reserved
+        )
+    };
+    let mut rest = path;
+    while let Some(at) = rest.iter().position(|byte| !is_plain(byte)) {
+        rest = match rest[at] {
+            b'/' if !begins_with_no_name(&rest[at + 1..]) => &rest[at + 1..],
+            b'%' if is_canonical_escape(&rest[at..], slash) => &rest[at + 3..],
+            _ => return false,
+        };
     }
     true
+}
+
+/// Whether the segment at the beginning of `rest` is an empty one before another, or a dot segment.
+fn begins_with_no_name(rest: &[u8]) -> bool {
+    matches!(
+        rest,
+        [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]
+    )
 }
 
 fn is_canonical_escape(bytes: &[u8], slash: EncodedSlash) -> bool {
