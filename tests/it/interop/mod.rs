@@ -4,6 +4,8 @@ mod browser;
 mod django;
 mod flask;
 mod tornado;
+mod uwsgi;
+mod websockets;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
