@@ -149,20 +149,20 @@ fn files(root: &Path) -> [Case; 8] {
         Case::new("files: 1 KiB", move || {
             answers(small.clone(), "/static/1k.txt", StatusCode::OK, 1 << 10)
         })
-        .promises(2),
+        .promises(17),
         Case::new("files: 16 KiB", move || {
             answers(large.clone(), "/static/16k.txt", StatusCode::OK, 16 << 10)
         })
-        .promises(2),
+        .promises(17),
         Case::new("files: no such file", move || {
             answers(head.clone(), "/static/none.txt", StatusCode::OK, 0)
         })
-        .promises(2),
+        .promises(1),
         Case::new(
             "files: 304",
             not_modified(&StaticFiles::new(root), "/1k.txt"),
         )
-        .promises(5),
+        .promises(12),
         Case::new("files: tower-http's ServeDir, 1 KiB", move || {
             answers(their_small.clone(), "/1k.txt", StatusCode::OK, 1 << 10)
         }),

@@ -1,4 +1,4 @@
-//! From a request to the answer that a file, or a directory, is. It blocks: see [`open`](super::open).
+//! From a request to the answer that a file, or a directory, is. It may block: see [`Wait`].
 
 use std::{
     borrow::Cow,
@@ -12,13 +12,13 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request
 
 use super::{
     layer::Config,
-    open::{Found, OpenFile},
+    open::{Found, OpenFile, Wait},
 };
 use crate::{
     Body,
     body::{
         answer::{plain, redirect},
-        file::{CHUNK, FileBody, read_exact_at},
+        file::{CHUNK, FileBody},
     },
     semantics::{
         conditional::{EntityTag, HttpDate, Validators, Verdict, evaluate, range_applies},
@@ -58,13 +58,18 @@ impl Target {
     }
 
     /// Looks for the file, and answers with it; `None` is a miss.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`, if it is not to wait; else the disk's.
     pub(super) fn answer(
         &self,
         config: &Config,
         request: &Parts,
+        wait: Wait,
     ) -> io::Result<Option<Response<Body>>> {
         if self.has_slash {
-            let Some((file, name)) = self.index_file(config)? else {
+            let Some((file, name)) = self.index_file(config, wait)? else {
                 return Ok(None);
             };
             if is_bare_mount(&request.extensions, request.uri.path())
@@ -72,14 +77,14 @@ impl Target {
             {
                 return Ok(Some(to_directory(status, request)));
             }
-            return answer_file(file, &name, config, request).map(Some);
+            return answer_file(file, &name, config, request, wait).map(Some);
         }
-        match config.root.open(&self.name)? {
-            Found::File(file) => answer_file(file, &self.name, config, request).map(Some),
+        match config.root.open(&self.name, wait)? {
+            Found::File(file) => answer_file(file, &self.name, config, request, wait).map(Some),
             // Without an index file the slash would lead to a miss, and the path may well be one
             // of the application's.
             Found::Directory => match config.directory_redirect {
-                Some(status) if self.index_file(config)?.is_some() => {
+                Some(status) if self.index_file(config, wait)?.is_some() => {
                     Ok(Some(to_directory(status, request)))
                 }
                 _ => Ok(None),
@@ -89,10 +94,10 @@ impl Target {
     }
 
     /// The first index file that the directory has.
-    fn index_file(&self, config: &Config) -> io::Result<Option<(OpenFile, PathBuf)>> {
+    fn index_file(&self, config: &Config, wait: Wait) -> io::Result<Option<(OpenFile, PathBuf)>> {
         for index in &config.index {
             let name = self.name.join(index);
-            if let Found::File(file) = config.root.open(&name)? {
+            if let Found::File(file) = config.root.open(&name, wait)? {
                 return Ok(Some((file, name)));
             }
         }
@@ -136,6 +141,7 @@ fn answer_file(
     name: &Path,
     config: &Config,
     request: &Parts,
+    wait: Wait,
 ) -> io::Result<Response<Body>> {
     let validators = validators(open.length, open.modified, SystemTime::now());
     match evaluate(&request.method, &request.headers, &validators) {
@@ -175,7 +181,7 @@ fn answer_file(
     let body = if request.method == Method::HEAD {
         Body::empty()
     } else {
-        read(open, range)?
+        read(open, range, config, wait)?
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -264,10 +270,10 @@ fn content_range(part: &str, length: u64) -> HeaderValue {
 
 /// The bytes of a range: all of them if one chunk holds them, so that they leave together with the
 /// head; the first chunk, and the rest as it is sent, if not.
-fn read(open: OpenFile, range: Range<u64>) -> io::Result<Body> {
+fn read(open: OpenFile, range: Range<u64>, config: &Config, wait: Wait) -> io::Result<Body> {
     let length = range.end - range.start;
     let first = usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK));
-    let ready = read_exact_at(&open.file, range.start, first)?;
+    let ready = config.root.read(&open, range.start, first, wait)?;
     if ready.len() as u64 == length {
         return Ok(Body::from(ready));
     }

@@ -74,10 +74,15 @@
 //!
 //! # Cost
 //!
-//! One hop to tokio's blocking pool opens, stats, and reads the beginning. A file of up to
-//! 128 KiB is read there whole, and leaves in one piece with the head; of a larger one two chunks
-//! of 128 KiB are in memory at a time. A miss costs that hop too, so a layer before an
-//! application is best given a prefix ([`StaticFiles::at`]): a path outside of it costs nothing.
+//! On Linux, what the kernel has in its caches is answered on the spot: it is opened with
+//! `RESOLVE_CACHED` and read with `RWF_NOWAIT`, which fail where they would wait for a disk. That
+//! takes two to three microseconds, a miss less than one. Only what fails so, and everything on
+//! other systems, takes one trip to tokio's blocking pool, which opens, stats, and reads the
+//! beginning. (On a network file system opening may ask its server either way.)
+//!
+//! A file of up to 128 KiB is read whole, and leaves in one piece with the head; of a larger one
+//! two chunks of 128 KiB are in memory at a time. A path outside of the prefix
+//! ([`StaticFiles::at`]) costs nothing.
 //! `HEAD`, 304, and 412 read nothing.
 //!
 //! A file that becomes shorter while it is sent ends the body with an error, which breaks the

@@ -1,5 +1,7 @@
-//! From a name to an open file: the only place of this layer that touches the disk. Everything
-//! here blocks.
+//! From a name to an open file: the only place of this layer that touches the disk.
+//!
+//! Everything can be asked in two ways, see [`Wait`]: as far as the system's caches have the
+//! answer, which takes a few microseconds and may be done anywhere, or however long it takes.
 
 use std::{
     fs::File,
@@ -8,6 +10,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
+
+use bytes::Bytes;
+
+use crate::body::file::{read_cached_at, read_exact_at};
 
 #[cfg(not(unix))]
 mod other;
@@ -40,6 +46,15 @@ struct State {
     complained: Option<Instant>,
 }
 
+/// Whether to wait for a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// What would wait fails with [`WouldBlock`](ErrorKind::WouldBlock).
+    Never,
+    /// As long as it takes: not on a thread of the runtime.
+    Blocking,
+}
+
 /// What a name stands for.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -70,12 +85,13 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// What is neither the client's fault nor the tree's: the disk fails, no descriptor is left.
-    pub(super) fn open(&self, name: &Path) -> io::Result<Found> {
-        let Some(directory) = self.directory()? else {
+    /// What is neither the client's fault nor the tree's: the disk fails, no descriptor is left;
+    /// and `WouldBlock`, if it is not to wait.
+    pub(super) fn open(&self, name: &Path, wait: Wait) -> io::Result<Found> {
+        let Some(directory) = self.directory(wait)? else {
             return Ok(Found::Nothing);
         };
-        let opened = directory.open(&self.path, name).and_then(|file| {
+        let opened = directory.open(&self.path, name, wait).and_then(|file| {
             // What was opened is asked, not the path: nothing can come between the two.
             let metadata = file.metadata()?;
             Ok((file, metadata))
@@ -96,14 +112,45 @@ impl Root {
         }
     }
 
+    /// Exactly these bytes of an open file.
+    ///
+    /// # Errors
+    ///
+    /// The disk's; `UnexpectedEof`, if the file is shorter by now; and `WouldBlock`, if it is not
+    /// to wait.
+    pub(super) fn read(
+        &self,
+        open: &OpenFile,
+        offset: u64,
+        length: usize,
+        wait: Wait,
+    ) -> io::Result<Bytes> {
+        if wait == Wait::Blocking {
+            return read_exact_at(&open.file, offset, length);
+        }
+        read_cached_at(&open.file, offset, length).map_err(|error| {
+            if error.kind() == ErrorKind::Unsupported {
+                // Not tried again before the root is opened again.
+                if let Some((directory, _)) = &self.state().directory {
+                    directory.cannot_read_cached();
+                }
+            }
+            // Whatever it was, a read that waits will tell.
+            ErrorKind::WouldBlock.into()
+        })
+    }
+
     /// The root itself; `None` if there is none.
-    fn directory(&self) -> io::Result<Option<Arc<Directory>>> {
+    fn directory(&self, wait: Wait) -> io::Result<Option<Arc<Directory>>> {
         let now = Instant::now();
         let mut state = self.state();
         if let Some((directory, since)) = &state.directory
             && now.saturating_duration_since(*since) < HELD_FOR
         {
             return Ok(Some(Arc::clone(directory)));
+        }
+        if wait == Wait::Never {
+            return Err(ErrorKind::WouldBlock.into());
         }
         // A disk that does not answer must not stop those who could go on with what is held.
         drop(state);

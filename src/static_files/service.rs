@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::{Ready, ready},
-    mem,
+    io, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -20,6 +20,7 @@ use tower_service::Service;
 use super::{
     answer::Target,
     layer::{Config, StaticFiles},
+    open::Wait,
 };
 use crate::{
     Body, BoxError, Error, ErrorKind,
@@ -60,9 +61,18 @@ impl<S> StaticFilesService<S> {
         };
 
         let (head, body) = request.into_parts();
+        // What the system's caches have is answered here: a trip to another thread would take
+        // longer than all the rest.
+        let head = match look_up(&target, &self.config, head, Wait::Never) {
+            Lookup::Answer(response) => return ResponseFuture::answered(response),
+            Lookup::Miss(head) => {
+                return ResponseFuture::inner(inner, Request::from_parts(head, body));
+            }
+            Lookup::Wait(head) => head,
+        };
         let config = Arc::clone(&self.config);
-        // The head goes along, so that one hop is enough to decide what has to be read.
-        let lookup = spawn_blocking(move || look_up(&target, &config, head));
+        // The head goes along, so that one trip is enough to decide what has to be read.
+        let lookup = spawn_blocking(move || look_up(&target, &config, head, Wait::Blocking));
         ResponseFuture {
             state: State::Looking {
                 rest: Some((inner, body)),
@@ -76,18 +86,23 @@ impl<S> StaticFilesService<S> {
 #[derive(Debug)]
 enum Lookup {
     Answer(Response<Body>),
-    /// The head of the request, as it was.
+    /// With the head of the request, as it was.
     Miss(Parts),
+    /// The disk has to be asked.
+    Wait(Parts),
 }
 
-fn look_up(target: &Target, config: &Config, head: Parts) -> Lookup {
-    match target.answer(config, &head) {
+fn look_up(target: &Target, config: &Config, head: Parts, wait: Wait) -> Lookup {
+    match target.answer(config, &head, wait) {
         Ok(Some(response)) => {
             let status = response.status().as_u16();
             tracing::debug!(path = head.uri.path(), status, "answered with a file");
             Lookup::Answer(response)
         }
         Ok(None) => Lookup::Miss(head),
+        Err(error) if wait == Wait::Never && error.kind() == io::ErrorKind::WouldBlock => {
+            Lookup::Wait(head)
+        }
         Err(source) => {
             tracing::warn!(path = head.uri.path(), error = %source, "could not read a file");
             Lookup::Answer(error(Error::new(ErrorKind::Io).with_source(source)))
@@ -202,7 +217,7 @@ where
                 StateProj::Looking { rest, lookup } => {
                     let head = match ready!(Pin::new(lookup).poll(cx)) {
                         Ok(Lookup::Answer(response)) => return Poll::Ready(Ok(response)),
-                        Ok(Lookup::Miss(head)) => head,
+                        Ok(Lookup::Miss(head) | Lookup::Wait(head)) => head,
                         Err(source) => {
                             tracing::warn!(error = %source, "the search for a file broke off");
                             let failed = Error::new(ErrorKind::Io).with_source(source);

@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path},
 };
 
-use super::resolve;
+use super::{Wait, resolve};
 
 /// Nothing is held: this system opens by path.
 #[derive(Debug)]
@@ -20,8 +20,14 @@ impl Directory {
         }
     }
 
+    /// Every read waits here as it is.
+    pub(super) fn cannot_read_cached(&self) {}
+
     /// Between the check and the opening lies a race that this system gives no means to close.
-    pub(super) fn open(&self, path: &Path, name: &Path) -> io::Result<File> {
+    pub(super) fn open(&self, path: &Path, name: &Path, wait: Wait) -> io::Result<File> {
+        if wait == Wait::Never {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         // "C:", a device, a stream of a file: none is a plain name.
         let is_plain = |component: Component<'_>| match component {
             Component::Normal(name) => !name.to_string_lossy().contains([':', '\\']),

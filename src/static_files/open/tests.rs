@@ -2,6 +2,7 @@
 
 use std::{fs, io::Read, os::unix::fs::symlink};
 
+use super::Wait;
 use super::*;
 
 fn both_ways(path: &Path) -> [Directory; 2] {
@@ -50,7 +51,7 @@ fn both_ways_to_open_find_the_same() -> io::Result<()> {
         ("none/a", None),
     ] {
         for directory in both_ways(&root) {
-            match directory.open(&root, Path::new(name)) {
+            match directory.open(&root, Path::new(name), Wait::Blocking) {
                 Ok(mut file) => {
                     let mut read = String::new();
                     file.read_to_string(&mut read)?;
@@ -65,7 +66,7 @@ fn both_ways_to_open_find_the_same() -> io::Result<()> {
     }
     for directory in both_ways(&root) {
         for name in ["", "dir", "to-dir"] {
-            let opened = directory.open(&root, Path::new(name))?;
+            let opened = directory.open(&root, Path::new(name), Wait::Blocking)?;
             assert!(opened.metadata()?.is_dir(), "{name}, {directory:?}");
         }
     }

@@ -1,5 +1,7 @@
 //! Opening below a directory that is held by its descriptor.
 
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{
     fs::File,
     io,
@@ -12,7 +14,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::resolve;
+use super::{Wait, resolve};
 
 /// `NONBLOCK` does not wait for the other end of a FIFO; `NOCTTY` does not take a terminal.
 const FILE: OFlags = OFlags::RDONLY
@@ -33,7 +35,7 @@ const DIRECTORY: OFlags = OFlags::CLOEXEC.union(OFlags::DIRECTORY).union(
 pub(super) struct Directory {
     descriptor: OwnedFd,
     #[cfg(target_os = "linux")]
-    has_openat2: bool,
+    support: linux::Support,
 }
 
 impl Directory {
@@ -41,7 +43,7 @@ impl Directory {
         let descriptor = openat(CWD, path, DIRECTORY, Mode::empty())?;
         Ok(Self {
             #[cfg(target_os = "linux")]
-            has_openat2: linux::has_openat2(descriptor.as_fd()),
+            support: linux::Support::of(descriptor.as_fd()),
             descriptor,
         })
     }
@@ -49,18 +51,33 @@ impl Directory {
     #[cfg(all(test, target_os = "linux"))]
     pub(super) fn without_openat2(self) -> Self {
         Self {
-            has_openat2: false,
+            support: linux::Support::default(),
             ..self
         }
     }
 
     /// Opens what `name` stands for below this directory, of which `path` is the path.
-    pub(super) fn open(&self, path: &Path, name: &Path) -> io::Result<File> {
+    pub(super) fn open(&self, path: &Path, name: &Path, wait: Wait) -> io::Result<File> {
         #[cfg(target_os = "linux")]
-        if self.has_openat2 {
-            return linux::open_beneath(self.descriptor.as_fd(), path, name);
+        match wait {
+            Wait::Never if self.support.cached.load(Ordering::Relaxed) => {
+                return linux::open_cached(self.descriptor.as_fd(), name);
+            }
+            Wait::Blocking if self.support.openat2 => {
+                return linux::open_beneath(self.descriptor.as_fd(), path, name);
+            }
+            _ => {}
+        }
+        if wait == Wait::Never {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
         self.walk(&resolve(path, name)?)
+    }
+
+    /// A file system below it cannot tell whether a read would wait: do not try.
+    pub(super) fn cannot_read_cached(&self) {
+        #[cfg(target_os = "linux")]
+        self.support.cached.store(false, Ordering::Relaxed);
     }
 
     /// Opens a path without links, one component after the other. A link that took the place
@@ -116,10 +133,41 @@ mod linux {
 
     const CONFINED: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
-    /// ENOSYS before Linux 5.6; ENOSYS or EPERM under some seccomp profiles.
-    pub(super) fn has_openat2(directory: BorrowedFd<'_>) -> bool {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        openat2(directory, ".", flags, Mode::empty(), CONFINED).is_ok()
+    /// What the kernel, and a seccomp profile around this process, let us do.
+    #[derive(Debug, Default)]
+    pub(super) struct Support {
+        /// ENOSYS before Linux 5.6; ENOSYS or EPERM under some seccomp profiles.
+        pub(super) openat2: bool,
+        /// `RESOLVE_CACHED` (EINVAL before Linux 5.12), and reading from the page cache.
+        pub(super) cached: AtomicBool,
+    }
+
+    impl Support {
+        pub(super) fn of(directory: BorrowedFd<'_>) -> Self {
+            let attempt = |resolve| {
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                openat2(directory, ".", flags, Mode::empty(), resolve)
+            };
+            Self {
+                openat2: attempt(CONFINED).is_ok(),
+                cached: matches!(
+                    attempt(CONFINED | ResolveFlags::CACHED),
+                    Ok(_) | Err(Errno::AGAIN)
+                )
+                .into(),
+            }
+        }
+    }
+
+    /// Opens what the kernel can find without asking a disk.
+    pub(super) fn open_cached(directory: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
+        let resolve = CONFINED | ResolveFlags::CACHED;
+        match openat2(directory, or_itself(name), FILE, Mode::empty(), resolve) {
+            Ok(descriptor) => Ok(descriptor.into()),
+            // For a link that seems to lead out there is more to ask.
+            Err(Errno::AGAIN | Errno::INTR | Errno::XDEV) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn open_beneath(
@@ -142,10 +190,7 @@ mod linux {
         name: &Path,
         resolve: ResolveFlags,
     ) -> Result<File, Errno> {
-        let name = match name.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => name,
-        };
+        let name = or_itself(name);
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -154,6 +199,14 @@ mod linux {
                 Err(Errno::AGAIN | Errno::INTR) if attempts < ATTEMPTS => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// The empty name is the directory itself.
+    fn or_itself(name: &Path) -> &Path {
+        match name.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => name,
         }
     }
 }

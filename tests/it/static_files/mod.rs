@@ -1,6 +1,9 @@
 //! StaticFiles, through its public API: as a service, as a layer, and on a socket.
 
 #[cfg(target_os = "linux")]
+#[cfg(target_os = "linux")]
+mod cached;
+#[cfg(target_os = "linux")]
 mod confinement;
 mod directories;
 mod layer;
