@@ -70,8 +70,8 @@ pub fn evaluate(method: &Method, headers: &HeaderMap, validators: &Validators) -
         return Verdict::Failed;
     }
 
-    // "3. When If-None-Match is present [...] if false for GET/HEAD, respond 304; if false for
-    // other methods, respond 412"
+    // "3. When If-None-Match is present [...] if false for GET/HEAD, respond 304 (Not Modified)
+    // [...] if false for other methods, respond 412 (Precondition Failed)"
     if headers.contains_key(IF_NONE_MATCH) {
         if names_current(headers, &IF_NONE_MATCH, validators, |given, current| {
             given.matches_weakly(current)

@@ -24,7 +24,7 @@
 
 use std::{
     fmt::{self, Write as _},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -164,24 +164,27 @@ impl Node {
         let Ok(text) = str::from_utf8(text) else {
             return Self::Unknown;
         };
+        // By habit, `X-Forwarded-For` has IPv6 addresses without brackets.
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Self::Ip(ip.to_canonical());
         }
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Self::Ip(address.ip().to_canonical());
+        // RFC 7239 §6: "node = nodename [ ":" node-port ]".
+        let name = match text.rsplit_once(':') {
+            Some((name, port)) if is_node_port(port) => name,
+            _ => text,
+        };
+        if let Ok(ip) = name.parse::<Ipv4Addr>() {
+            return Self::Ip(IpAddr::V4(ip));
         }
-        let bare = text
+        let bare = name
             .strip_prefix('[')
-            .and_then(|text| text.strip_suffix(']'));
-        if let Some(Ok(ip)) = bare.map(str::parse::<IpAddr>) {
-            return Self::Ip(ip.to_canonical());
+            .and_then(|name| name.strip_suffix(']'));
+        if let Some(Ok(ip)) = bare.map(str::parse::<Ipv6Addr>) {
+            return Self::Ip(IpAddr::V6(ip).to_canonical());
         }
-        // RFC 7239 §6.3: "obfnode = "_" 1*( ALPHA / DIGIT / "." / "_" / "-")".
-        match text.strip_prefix('_') {
-            Some(rest) if !rest.is_empty() && rest.bytes().all(is_obfuscated_byte) => {
-                Self::Obfuscated(text.to_owned())
-            }
-            _ => Self::Unknown,
+        match is_obfuscated(name) {
+            true => Self::Obfuscated(name.to_owned()),
+            false => Self::Unknown,
         }
     }
 }
@@ -330,8 +333,17 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-fn is_obfuscated_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+/// RFC 7239 §6: "node-port = port / obfport", "port = 1*5DIGIT".
+fn is_node_port(text: &str) -> bool {
+    let is_port = matches!(text.len(), 1..=5) && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_port || is_obfuscated(text)
+}
+
+/// RFC 7239 §6: "obfnode = "_" 1*( ALPHA / DIGIT / "." / "_" / "-")", and `obfport` alike.
+fn is_obfuscated(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    text.strip_prefix('_')
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_allowed))
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, text: Option<String>) {

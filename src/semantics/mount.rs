@@ -131,20 +131,22 @@ impl error::Error for InvalidPrefix {}
 pub struct MountPoint {
     prefix: String,
     original_uri: Uri,
-    /// Whether an axum router stood outside of the first mount, so that its `OriginalUri` has
-    /// the whole path.
-    inside_router: bool,
+    /// The URI with which the request entered the mount. Of a path that is shorter by now, a
+    /// router inside has stripped the rest.
+    entered_with: Uri,
 }
 
 impl MountPoint {
-    /// The prefix that was stripped from the path, over all nested mounts: as the client wrote
-    /// it, in canonical form, without a trailing slash.
+    /// The prefix that was stripped from the path, over all nested mounts and (feature `axum`)
+    /// the routers outside of them: as the client wrote it, in canonical form, without a trailing
+    /// slash.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The request's URI before anything was stripped.
+    /// The request's URI before anything was stripped: as the outermost mount read it, or
+    /// (feature `axum`) as the router outside of that received it.
     #[must_use]
     pub fn original_uri(&self) -> &Uri {
         &self.original_uri
@@ -172,20 +174,16 @@ impl MountPoint {
             Some(query) => format!("{below}?{query}"),
         };
         let stripped = crate::semantics::path::with_path(request.uri(), target)?;
-        let mount = match Self::of(request.extensions()) {
-            Some(outer) => Self {
-                prefix: format!("{}{prefix}", outer.prefix),
-                original_uri: outer.original_uri.clone(),
-                inside_router: outer.inside_router,
+        let outside = external_prefix(request.extensions(), path);
+        let mount = Self {
+            prefix: format!("{outside}{prefix}"),
+            original_uri: match Self::of(request.extensions()) {
+                Some(outer) => outer.original_uri.clone(),
+                None => router_uri(request.extensions())
+                    .unwrap_or(request.uri())
+                    .clone(),
             },
-            None => {
-                let router = router_prefix(request.extensions(), path);
-                Self {
-                    inside_router: router.is_some(),
-                    prefix: format!("{}{prefix}", router.unwrap_or_default()),
-                    original_uri: request.uri().clone(),
-                }
-            }
+            entered_with: stripped.clone(),
         };
         request.extensions_mut().insert(mount);
         *request.uri_mut() = stripped;
@@ -199,18 +197,27 @@ impl MountPoint {
 /// A relative reference made from it keeps the mount, which a redirect needs.
 #[must_use]
 pub fn external_prefix<'a>(extensions: &'a Extensions, path: &str) -> Cow<'a, str> {
-    let mount = extensions.get::<MountPoint>();
-    let router = router_prefix(extensions, path);
-    match (mount, router) {
-        (None, None) => Cow::Borrowed(""),
-        (Some(mount), None) => Cow::Borrowed(&mount.prefix),
-        (None, Some(router)) => Cow::Owned(router),
-        (Some(mount), Some(router)) if mount.inside_router => {
-            // The router saw the path first, so what it lost since is the whole prefix.
-            Cow::Owned(router)
-        }
-        (Some(mount), Some(router)) => Cow::Owned(format!("{}{router}", mount.prefix)),
+    // What stood outside of the innermost mount is in its prefix already.
+    if let Some(mount) = MountPoint::of(extensions) {
+        return match stripped(mount.entered_with.path(), path) {
+            None | Some("") => Cow::Borrowed(&mount.prefix),
+            Some(inside) => Cow::Owned(format!("{}{inside}", mount.prefix)),
+        };
     }
+    let router = router_uri(extensions).and_then(|original| {
+        let policy = PathPolicy::new().encoded_slash(EncodedSlash::Keep);
+        let original = policy.read(original.path()).ok()?;
+        stripped(&original, path).map(str::to_owned)
+    });
+    router.map_or(Cow::Borrowed(""), Cow::Owned)
+}
+
+/// What was stripped from `original`, if `path` is what was left of it.
+fn stripped<'a>(original: &'a str, path: &str) -> Option<&'a str> {
+    // Of a path that is the prefix itself, "/" is left.
+    original
+        .strip_suffix(path)
+        .or_else(|| (path == "/").then_some(original))
 }
 
 /// Whether the client named the mount itself, without a slash behind it.
@@ -219,12 +226,11 @@ pub fn external_prefix<'a>(extensions: &'a Extensions, path: &str) -> Cow<'a, st
 /// to the first leads out of the mount.
 #[cfg(feature = "static-files")]
 pub(crate) fn is_bare_mount(extensions: &Extensions, path: &str) -> bool {
-    let bare = |original: &Uri| !original.path().ends_with('/');
-    path == "/"
-        && (extensions
-            .get::<MountPoint>()
-            .is_some_and(|mount| bare(&mount.original_uri))
-            || router_uri(extensions).is_some_and(bare))
+    let original = match MountPoint::of(extensions) {
+        Some(mount) => Some(&mount.original_uri),
+        None => router_uri(extensions),
+    };
+    path == "/" && original.is_some_and(|original| !original.path().ends_with('/'))
 }
 
 /// The URI that an axum router first saw.
@@ -237,19 +243,4 @@ fn router_uri(extensions: &Extensions) -> Option<&Uri> {
 #[cfg(not(feature = "axum"))]
 fn router_uri(_: &Extensions) -> Option<&Uri> {
     None
-}
-
-/// What stood before `path` when an axum router first saw the request.
-fn router_prefix(extensions: &Extensions, path: &str) -> Option<String> {
-    let original = router_uri(extensions)?;
-    let original = PathPolicy::new()
-        .encoded_slash(EncodedSlash::Keep)
-        .read(original.path())
-        .ok()?;
-    // `nest` leaves "/" of a path that is the prefix itself.
-    let prefix = original.strip_suffix(path).or_else(|| match path {
-        "/" => Some(&*original),
-        _ => None,
-    })?;
-    Some(prefix.to_owned())
 }

@@ -130,7 +130,8 @@ impl PathPolicy {
     /// How to answer a request that the policy does not let pass.
     pub fn enforce(&self, uri: &mut Uri) -> Result<(), PathRefusal> {
         let path = uri.path();
-        // RFC 9110 §7.1: "the request target [...] "*"" and the authority-form name no path.
+        // RFC 9110 §7.1: the targets of CONNECT and of `OPTIONS *` are in "a method-specific
+        // form", which names no path.
         if path.is_empty() || path == "*" {
             return Ok(());
         }

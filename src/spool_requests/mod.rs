@@ -37,8 +37,18 @@
 //! as many slow uploads as the limit has permits keep everybody else out. What was spooled here
 //! is not copied again there.
 //!
-//! A request without a body passes as it is, and so does one that asks for an upgrade: what
-//! follows it is no body.
+//! A request without a body passes as it is: a WebSocket handshake is one. Inside, a body has a
+//! `Content-Length` in place of a `Transfer-Encoding`, and its trailers.
+//!
+//! # What it refuses
+//!
+//! 413 for a body that is, or says that it is, larger than [`Spool::limit`]; 408 for one that
+//! pauses longer than [`Spool::timeout`]; 400 for one that breaks off; 501 for a transfer coding
+//! other than `chunked`; 500 when the temporary file fails. Why, is an [`Error`](crate::Error) in
+//! the response's extensions.
+//!
+//! [`Spool::limit`]: crate::body::spool::Spool::limit
+//! [`Spool::timeout`]: crate::body::spool::Spool::timeout
 //!
 //! # What it costs
 //!

@@ -14,11 +14,12 @@ use tower::util::Oneshot;
 use tower_service::Service;
 
 use crate::{
-    Body, BoxError,
+    Body, BoxError, Error, ErrorKind,
     body::{
         answer,
         spool::{Spool, Spooled},
     },
+    semantics::hop,
 };
 
 /// A service that is called with whole bodies. See the [module docs](super) for an example.
@@ -55,8 +56,6 @@ where
         let inner = self.inner.clone();
         let state = if request.body().is_end_stream() {
             State::called(inner, request.map(|_| Body::empty()))
-        } else if asks_for_upgrade(&request) {
-            State::called(inner, request.map(Body::new))
         } else {
             State::Spooling {
                 whole: Box::pin(take_in(Arc::clone(&self.spool), request)),
@@ -67,12 +66,6 @@ where
     }
 }
 
-/// RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
-/// request", and HTTP/2 knows none (RFC 9113 §8.2.2).
-fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
-    request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE)
-}
-
 /// The request with its whole body, or the answer for one that did not come.
 async fn take_in<B>(spool: Arc<Spool>, request: Request<B>) -> Result<Request<Body>, Response<Body>>
 where
@@ -80,6 +73,14 @@ where
     B::Error: Into<BoxError>,
 {
     let (mut head, body) = request.into_parts();
+    // RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does not
+    // understand SHOULD respond with 501 (Not Implemented)." Nobody inside could tell any more.
+    if !hop::is_plain_or_chunked(&head.headers) {
+        return Err(refusal(
+            ErrorKind::UnknownTransferCoding.into(),
+            head.version,
+        ));
+    }
     match spool.collect(body).await {
         Ok(spooled) => {
             // RFC 9112 §6.1: the coding is a property of the message, and ended with it.
@@ -89,11 +90,13 @@ where
             }
             Ok(Request::from_parts(head, with_trailers(&spooled)))
         }
-        Err(error) => {
-            tracing::debug!(reason = %error, "refused a request body");
-            Err(answer::refuse_body(error, head.version))
-        }
+        Err(error) => Err(refusal(error, head.version)),
     }
+}
+
+fn refusal(error: Error, version: Version) -> Response<Body> {
+    tracing::debug!(reason = %error, "refused a request body");
+    answer::refuse_body(error, version)
 }
 
 fn with_trailers(spooled: &Spooled) -> Body {

@@ -13,6 +13,8 @@ mod interop;
 #[cfg(feature = "path-dispatch")]
 mod path_dispatch;
 mod paths;
+#[cfg(feature = "gateway-proxy")]
+mod rfc7239;
 mod rfc9110;
 #[cfg(feature = "serve")]
 mod serve;

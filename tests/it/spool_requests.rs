@@ -84,32 +84,61 @@ async fn a_large_body_goes_through_a_file_and_trailers_come_along() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_body_or_for_an_upgrade_passes_at_once() {
+async fn a_request_without_a_body_passes_at_once() {
     let app = SpoolRequests::default().layer(echo());
-    let request = Request::new(Body::empty());
     let response = app
-        .clone()
-        .oneshot(request)
+        .oneshot(Request::new(Body::empty()))
         .now_or_never()
         .unwrap()
         .unwrap();
     assert_eq!(text(response).await, "Some(0) None false 0 0");
+}
 
-    let (_feed, body) = scripted::channel();
-    let first = service_fn(async |_: Request<Body>| {
-        Ok::<_, Infallible>(Response::new(Body::from("not waited for")))
-    });
-    let request = Request::get("/")
+/// RFC 9110 §7.8: "a client cannot begin using an upgraded protocol on the connection until it
+/// has completely sent the request message". So its body is as slow as any other.
+#[tokio::test]
+async fn to_ask_for_an_upgrade_is_no_way_around() {
+    let limit = ConcurrencyLimit::new(1);
+    let app = SpoolRequests::default().layer(limit.layer(echo()));
+    let (feed, body) = scripted::channel();
+    let request = Request::post("/")
+        .header("connection", "upgrade")
         .header("upgrade", "websocket")
         .body(body)
         .unwrap();
-    let app = SpoolRequests::default().layer(first);
-    let response = app
-        .oneshot(request)
-        .now_or_never()
-        .expect("no wait")
-        .unwrap();
-    assert_eq!(text(response).await, "not waited for");
+    let mut response = pin!(app.oneshot(request));
+    feed.data("half ");
+    assert!(response.as_mut().now_or_never().is_none());
+    assert_eq!(limit.in_use(), 0, "a slow client holds no permit");
+    drop(feed);
+    assert_eq!(
+        text(response.await.unwrap()).await,
+        "Some(5) None false 0 5"
+    );
+}
+
+/// A body in `gzip, chunked` is not what the application would take it for, and once the field
+/// that says so is gone, nobody inside can tell.
+#[tokio::test]
+async fn a_transfer_coding_that_is_not_understood_is_refused() {
+    let app = SpoolRequests::default().layer(echo());
+    for coding in ["gzip, chunked", "gzip", "identity"] {
+        let (feed, body) = scripted::channel();
+        let request = Request::post("/")
+            .header("transfer-encoding", coding)
+            .body(body)
+            .unwrap();
+        let response = app
+            .clone()
+            .oneshot(request)
+            .now_or_never()
+            .unwrap()
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED, "{coding}");
+        let kind = response.extensions().get::<Error>().unwrap().kind();
+        assert_eq!(kind, ErrorKind::UnknownTransferCoding);
+        assert!(!feed.is_wanted());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,7 +26,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "gateway_proxy",
         &["gateway_proxy", "body", "error", "semantics"],
     ),
-    ("spool_requests", &["spool_requests", "body", "error"]),
+    (
+        "spool_requests",
+        &["spool_requests", "body", "error", "semantics"],
+    ),
     (
         "concurrency_limit",
         &["concurrency_limit", "body", "error", "semantics"],

@@ -4,9 +4,17 @@ use std::convert::Infallible;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_gateway::{
-    Body, ConcurrencyLimit, PathDispatch, PathPolicy, StaticFiles, semantics::path::EncodedSlash,
+    Body, ConcurrencyLimit, GatewayProxy, PathDispatch, PathPolicy, SpoolRequests, StaticFiles,
+    semantics::path::EncodedSlash,
+};
+
+use crate::support::{
+    raw,
+    server::{self, TestServer},
+    upstream::Upstream,
 };
 
 const SECRET: &str = "for nobody";
@@ -154,4 +162,60 @@ async fn a_full_application_delays_no_file() {
         (200, "for all".to_owned())
     );
     running.abort();
+}
+
+/// All layers as the README puts them, before an upstream.
+async fn whole(root: &tempfile::TempDir, upstream: &Upstream) -> TestServer {
+    let no = service_fn(async |_: Request<Incoming>| {
+        let response = Response::builder().status(403).body(Body::empty());
+        Ok::<_, Infallible>(response.unwrap())
+    });
+    let app = ServiceBuilder::new()
+        .layer(StaticFiles::new(root.path()).at("/static"))
+        .layer(PathDispatch::new().mount_exact("/no", no).unwrap())
+        .layer(SpoolRequests::default())
+        .layer(ConcurrencyLimit::new(64))
+        .service(GatewayProxy::to(&upstream.url()).unwrap());
+    server::spawn(app).await
+}
+
+#[tokio::test]
+async fn an_upgrade_passes_all_layers() {
+    let upstream = Upstream::saying(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n",
+    )
+    .await;
+    let server = whole(&tree(), &upstream).await;
+    let answer = raw::exchange(
+        server.addr,
+        "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n",
+    )
+    .await;
+    assert_eq!(answer.status, 101);
+}
+
+/// RFC 9112 §3.2.2: "A server MUST accept the absolute-form in requests even though most HTTP/1.1
+/// clients will only send the absolute-form to a proxy." RFC 9112 §3.2.1: "If the target URI's
+/// path component is empty, the client MUST send "/" as the path within the origin-form".
+#[tokio::test]
+async fn a_target_in_absolute_form_is_read_as_its_path() {
+    let root = tree();
+    let upstream = Upstream::echo().await;
+    let server = whole(&root, &upstream).await;
+    let ask = async |target: &str| {
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n");
+        raw::exchange(server.addr, request).await
+    };
+    assert_eq!(ask("http://a.test/static/./public").await.text(), "for all");
+    assert_eq!(ask("http://a.test//no").await.status, 403);
+    for (target, line) in [
+        ("http://a.test//x/../y?q=//", "GET /y?q=// HTTP/1.1"),
+        ("http://a.test", "GET / HTTP/1.1"),
+        ("http://a.test?q", "GET /?q HTTP/1.1"),
+    ] {
+        let text = ask(target).await.text();
+        assert_eq!(text.lines().next(), Some(line), "{target}");
+        assert!(text.contains("host: a.test\r\n"), "{text}");
+    }
 }

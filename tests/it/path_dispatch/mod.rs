@@ -427,6 +427,55 @@ mod inside_axum {
         let app = Router::new().nest_service("/o", mounts);
         assert_eq!(told(app, "/o/m/i/x").await, "/o/m/i /x");
     }
+
+    /// A service in two mounts, with and without routers before, between, and behind them.
+    #[tokio::test]
+    async fn mounts_with_routers_between_them_add_up() {
+        let seen = service_fn(async |request: Request<axum::body::Body>| {
+            let path = request.uri().path();
+            let mount = MountPoint::of(request.extensions()).unwrap();
+            let (prefix, original) = (mount.prefix(), mount.original_uri());
+            let external = external_prefix(request.extensions(), path);
+            let told = format!("{prefix} {external} {path} {original}");
+            Ok::<_, Infallible>(Response::new(Body::from(told)))
+        });
+        let inner = || {
+            PathDispatch::new()
+                .mount("/n", seen)
+                .unwrap()
+                .mount("/k", Router::new().nest_service("/last", seen))
+                .unwrap()
+                .layer(prefix())
+        };
+        let router = Router::new().nest_service("/r", inner());
+        let outer = PathDispatch::new()
+            .mount("/m", router)
+            .unwrap()
+            .layer(prefix());
+        let inside = Router::new().nest_service("/o", outer.clone());
+        let beside = Router::new().fallback_service(outer.clone());
+        let ask = async |target: &str| {
+            let request = Request::get(target)
+                .body(axum::body::Body::empty())
+                .unwrap();
+            let response = outer.clone().oneshot(request).await.unwrap();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            String::from_utf8(body.to_vec()).unwrap()
+        };
+        for (below, path) in [("/x", "/x"), ("/", "/"), ("", "/")] {
+            let target = format!("/m/r/n{below}");
+            let expected = format!("/m/r/n /m/r/n {path} {target}");
+            assert_eq!(ask(&target).await, expected);
+            assert_eq!(told(beside.clone(), &target).await, expected);
+            let target = format!("/o{target}");
+            let expected = format!("/o/m/r/n /o/m/r/n {path} {target}");
+            assert_eq!(told(inside.clone(), &target).await, expected);
+
+            let target = format!("/o/m/r/k/last{below}");
+            let expected = format!("/o/m/r/k /o/m/r/k/last {path} {target}");
+            assert_eq!(told(inside.clone(), &target).await, expected);
+        }
+    }
 }
 
 // === what services do ===

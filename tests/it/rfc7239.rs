@@ -1,0 +1,165 @@
+//! RFC 7239, the `Forwarded` field.
+
+use http::{HeaderMap, HeaderValue, header};
+use tower_gateway::semantics::forwarded::{Identity, Node};
+
+fn read(field: &str) -> Identity {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::FORWARDED, HeaderValue::from_str(field).unwrap());
+    Identity::read(&headers)
+}
+
+fn node(text: &str) -> Node {
+    let identity = read(&format!("for=\"{text}\""));
+    let mut headers = HeaderMap::new();
+    headers.insert("x-forwarded-for", HeaderValue::from_str(text).unwrap());
+    assert_eq!(Identity::read(&headers).chain, identity.chain, "{text}");
+    identity.chain.into_iter().next().unwrap()
+}
+
+/// "node = nodename [ ":" node-port ]"; "node-port = port / obfport".
+#[test]
+fn section_6_node_identifiers() {
+    let ip = |text: &str| Node::Ip(text.parse().unwrap());
+    for (text, expected) in [
+        ("192.0.2.43", ip("192.0.2.43")),
+        ("192.0.2.43:47011", ip("192.0.2.43")),
+        ("192.0.2.43:_http", ip("192.0.2.43")),
+        ("::ffff:192.0.2.43", ip("192.0.2.43")),
+        ("[::ffff:192.0.2.43]:1", ip("192.0.2.43")),
+        ("2001:db8:cafe::17", ip("2001:db8:cafe::17")),
+        ("[2001:db8:cafe::17]", ip("2001:db8:cafe::17")),
+        ("[2001:db8:cafe::17]:4711", ip("2001:db8:cafe::17")),
+        ("[2001:db8:cafe::17]:_4711", ip("2001:db8:cafe::17")),
+        ("_gazonk", Node::Obfuscated("_gazonk".into())),
+        (
+            "_SEVKISEK.a-b_c:_4711",
+            Node::Obfuscated("_SEVKISEK.a-b_c".into()),
+        ),
+        ("unknown", Node::Unknown),
+        ("unknown:80", Node::Unknown),
+        ("_", Node::Unknown),
+        ("_a b", Node::Unknown),
+        ("gazonk", Node::Unknown),
+        ("192.0.2.43:", Node::Unknown),
+        ("192.0.2.43:999999", Node::Unknown),
+        ("192.0.2.43:_", Node::Unknown),
+        ("192.0.2.43:http", Node::Unknown),
+        ("192.0.2.256", Node::Unknown),
+        ("[192.0.2.43]", Node::Unknown),
+        ("[2001:db8::1", Node::Unknown),
+        ("2001:db8::1]", Node::Unknown),
+        ("2001:db8:cafe::17:_4711", Node::Unknown),
+    ] {
+        assert_eq!(node(text), expected, "{text}");
+    }
+}
+
+/// The examples of §4, and §7.1: a host with a port is quoted.
+#[test]
+fn section_4_syntax() {
+    let identity = read("For=\"[2001:db8:cafe::17]:4711\"");
+    assert_eq!(identity.chain.len(), 1);
+    let identity = read("for=192.0.2.60;proto=HTTP;by=203.0.113.43");
+    assert_eq!(identity.proto.unwrap(), "http");
+    assert_eq!(identity.chain, [Node::Ip("192.0.2.60".parse().unwrap())]);
+    let identity = read("for=192.0.2.43, for=198.51.100.17");
+    assert_eq!(identity.chain.len(), 2);
+
+    // The first element tells what the client asked for.
+    let identity = read("for=_a ; host=\"a.test:81\" ; proto=https , for=_b;host=b.test;proto=ftp");
+    assert_eq!(identity.host.unwrap(), "a.test:81");
+    assert_eq!(identity.proto.unwrap(), "https");
+    // Also if it does not say who it is.
+    let identity = read("host=a.test, for=_b;host=b.test");
+    assert_eq!(identity.host.unwrap(), "a.test");
+    assert_eq!(identity.chain[0], Node::Unknown);
+
+    // A separator in quotes separates nothing, an escaped quote ends nothing.
+    let identity = read(r#"for="_a,for=_b;host=x";host="a\.test";proto="h\"t,tp", for=_c"#);
+    assert_eq!(
+        identity.chain,
+        [Node::Unknown, Node::Obfuscated("_c".into())]
+    );
+    assert_eq!(identity.host.unwrap(), "a.test");
+    assert_eq!(identity.proto, None);
+    // Empty elements and pairs are none, and what is no pair is none.
+    let identity = read(",, for=_a;;nonsense; ,for=_b");
+    assert_eq!(identity.chain.len(), 2);
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let mut identity = Identity::default();
+    identity.chain = vec![
+        Node::Ip("2001:db8::7".parse().unwrap()),
+        Node::Obfuscated("_hidden".into()),
+        Node::Unknown,
+        Node::Ip("192.0.2.1".parse().unwrap()),
+    ];
+    identity.host = Some(HeaderValue::from_static("[::1]:8443"));
+    identity.proto = Some(HeaderValue::from_static("https"));
+    let mut headers = HeaderMap::new();
+    identity.write_forwarded(&mut headers);
+    assert_eq!(
+        headers["forwarded"],
+        "for=\"[2001:db8::7]\";host=\"[::1]:8443\";proto=https, for=_hidden, for=unknown, \
+         for=192.0.2.1"
+    );
+    assert_eq!(Identity::read(&headers), identity);
+
+    let mut headers = HeaderMap::new();
+    identity.prefix = "/app".to_owned();
+    identity.write_x_forwarded(&mut headers);
+    assert_eq!(
+        headers["x-forwarded-for"],
+        "2001:db8::7, _hidden, unknown, 192.0.2.1"
+    );
+    assert_eq!(headers["x-forwarded-port"], "8443");
+    assert_eq!(Identity::read(&headers), identity);
+}
+
+#[test]
+fn the_port_is_the_host_s_or_the_scheme_s() {
+    for (host, proto, port) in [
+        (Some("a"), Some("http"), Some("80")),
+        (Some("a"), Some("ws"), Some("80")),
+        (Some("a"), Some("https"), Some("443")),
+        (Some("a"), Some("wss"), Some("443")),
+        (Some("a"), Some("gopher"), None),
+        (Some("a:81"), Some("gopher"), Some("81")),
+        (Some("a"), None, None),
+        (None, Some("http"), None),
+    ] {
+        let mut identity = Identity::default();
+        identity.host = host.map(HeaderValue::from_static);
+        identity.proto = proto.map(HeaderValue::from_static);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-port", HeaderValue::from_static("1"));
+        identity.write_x_forwarded(&mut headers);
+        let written = headers.get("x-forwarded-port");
+        assert_eq!(written.map(|port| port.to_str().unwrap()), port);
+    }
+}
+
+#[test]
+fn a_prefix_that_is_another_host_or_markup_is_none() {
+    for (prefix, read) in [
+        ("/app", "/app"),
+        ("/app/", "/app"),
+        ("/", ""),
+        ("/a/b, /c", "/a/b"),
+        ("//evil.test", ""),
+        ("app", ""),
+        ("/a\\b", ""),
+        ("/<b>", ""),
+        ("/a?b", ""),
+        ("/a#b", ""),
+        ("/\"", ""),
+        ("/a b", ""),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-prefix", HeaderValue::from_static(prefix));
+        assert_eq!(Identity::read(&headers).prefix, read, "{prefix}");
+    }
+}
