@@ -1,20 +1,4 @@
 //! What can go wrong, and whose fault it is.
-//!
-//! The layers of this crate answer with responses, never with errors: a layer keeps the error
-//! type of the service it wraps. What a layer could not do is a status (400, 413, 502, 503, …)
-//! with a short plain body for the client, and an [`Error`] in the *response's extensions* for
-//! the operator's own layers, which may log it or draw another page.
-//!
-//! ```
-//! use tower_gateway::{Error, ErrorKind, Fault};
-//!
-//! let error = Error::new(ErrorKind::UpstreamConnect).with_source("connection refused");
-//!
-//! assert_eq!(error.status(), 502);
-//! assert_eq!(error.fault(), Fault::Upstream);
-//! assert_eq!(error.to_string(), "the upstream could not be reached");
-//! assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "connection refused");
-//! ```
 
 use std::{error, fmt, sync::Arc};
 
@@ -25,9 +9,25 @@ pub type BoxError = Box<dyn error::Error + Send + Sync>;
 
 /// Why a layer answered in place of the application.
 ///
-/// It is cheap to clone, and is found in the extensions of the response that it caused.
-/// `Display` speaks for this level only; the cause is [`source`](error::Error::source). Neither
-/// text is part of the stable interface: match on [`kind`](Error::kind).
+/// The layers of this crate answer with responses, never with errors: a layer keeps the error
+/// type of the service it wraps. What a layer could not do is a status (400, 413, 502, 503, …)
+/// with a short plain body for the client, and an `Error` in the *response's extensions* for
+/// the operator's own layers, which may log it or draw another page.
+///
+/// It is cheap to clone. `Display` speaks for this level only; the cause is
+/// [`source`](error::Error::source). Neither text is part of the stable interface: match on
+/// [`kind`](Error::kind).
+///
+/// ```
+/// use tower_gateway::{Error, ErrorKind, Fault};
+///
+/// let error = Error::new(ErrorKind::UpstreamConnect).with_source("connection refused");
+///
+/// assert_eq!(error.status(), 502);
+/// assert_eq!(error.fault(), Fault::Upstream);
+/// assert_eq!(error.to_string(), "the upstream could not be reached");
+/// assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "connection refused");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Error {
     kind: ErrorKind,

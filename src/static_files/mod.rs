@@ -95,6 +95,17 @@
 //! # What it does not do
 //!
 //! No compression, no listing, no `Cache-Control`. Nothing is kept in memory between requests.
+//! tower-http's `CompressionLayer` and `SetResponseHeaderLayer` go around it.
+//!
+//! # Differences from `tower_http::services::ServeDir`
+//!
+//! As a layer it is in front of the application, and a miss or another method goes there; `ServeDir`
+//! ends a stack, or has a fallback. Symbolic links that lead out of the root and names that begin with a dot
+//! are misses. A path is read before it is decoded, so that what guards a part of the tree guards
+//! every spelling of it; an encoded slash is 400. `If-Range` counts, a range in an unknown unit is
+//! ignored, several ranges get the whole file. The redirect to a directory is 308, keeps the mount,
+//! and happens only where there is an index file. Text has a charset. There are no precompressed
+//! variants, and no file backend but the disk.
 
 mod answer;
 mod layer;
