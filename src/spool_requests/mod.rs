@@ -37,8 +37,9 @@
 //! as many slow uploads as the limit has permits keep everybody else out. What was spooled here
 //! is not copied again there.
 //!
-//! A request without a body passes as it is, and so does one that asks for an upgrade: what
-//! follows it is no body.
+//! A request without a body passes as it is. One that asks for an upgrade (WebSocket) has none,
+//! as a rule; if it has, it is taken in: a tunnel begins after the body (RFC 9110 §7.8), and any
+//! client can write the two fields of such a wish.
 //!
 //! # What it costs
 //!

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
 use tower::util::Oneshot;
@@ -55,8 +55,6 @@ where
         let inner = self.inner.clone();
         let state = if request.body().is_end_stream() {
             State::called(inner, request.map(|_| Body::empty()))
-        } else if asks_for_upgrade(&request) {
-            State::called(inner, request.map(Body::new))
         } else {
             State::Spooling {
                 whole: Box::pin(take_in(Arc::clone(&self.spool), request)),
@@ -65,12 +63,6 @@ where
         };
         ResponseFuture { state }
     }
-}
-
-/// RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
-/// request", and HTTP/2 knows none (RFC 9113 §8.2.2).
-fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
-    request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE)
 }
 
 /// The request with its whole body, or the answer for one that did not come.

@@ -84,32 +84,33 @@ async fn a_large_body_goes_through_a_file_and_trailers_come_along() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_body_or_for_an_upgrade_passes_at_once() {
+async fn a_request_without_a_body_passes_at_once() {
     let app = SpoolRequests::default().layer(echo());
     let request = Request::new(Body::empty());
-    let response = app
-        .clone()
-        .oneshot(request)
-        .now_or_never()
-        .unwrap()
-        .unwrap();
+    let response = app.oneshot(request).now_or_never().unwrap().unwrap();
     assert_eq!(text(response).await, "Some(0) None false 0 0");
+}
 
-    let (_feed, body) = scripted::channel();
-    let first = service_fn(async |_: Request<Body>| {
-        Ok::<_, Infallible>(Response::new(Body::from("not waited for")))
-    });
-    let request = Request::get("/")
+#[tokio::test]
+async fn a_wish_for_an_upgrade_is_no_way_past_it() {
+    let limit = ConcurrencyLimit::new(1);
+    let app = SpoolRequests::default().layer(limit.layer(echo()));
+    let (feed, body) = scripted::channel();
+    let request = Request::post("/")
+        .header("connection", "upgrade")
         .header("upgrade", "websocket")
         .body(body)
         .unwrap();
-    let app = SpoolRequests::default().layer(first);
-    let response = app
-        .oneshot(request)
-        .now_or_never()
-        .expect("no wait")
-        .unwrap();
-    assert_eq!(text(response).await, "not waited for");
+    let mut response = pin!(app.oneshot(request));
+    feed.data("half ");
+    assert!(response.as_mut().now_or_never().is_none());
+    assert_eq!(limit.in_use(), 0, "a slow client holds no permit");
+    feed.data("whole");
+    drop(feed);
+    assert_eq!(
+        text(response.await.unwrap()).await,
+        "Some(10) None false 0 10"
+    );
 }
 
 #[tokio::test(start_paused = true)]
