@@ -44,7 +44,7 @@ where
     let spool = &shared.config.spool;
     let content = if body.is_end_stream() {
         Content::Empty
-    } else if shared.config.streams_requests || upgrade.is_some() {
+    } else if shared.config.streams_requests {
         Content::Streamed(Body::new(spool.guard(body)?))
     } else {
         Content::Spooled(spool.collect(body).await?)

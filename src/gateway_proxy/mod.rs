@@ -57,7 +57,8 @@
 //!    [trusted](GatewayProxy::trust) peer said. What anybody else says is removed, with all of
 //!    `X-Forwarded-*` and `X-Real-IP`.
 //! 5. The request's body is [collected](crate::body::spool) before a connection is taken, so that
-//!    a slow client never holds a worker; a chunked one then has a length. An upgrade is not.
+//!    a slow client never holds a worker; a chunked one then has a length. A wish for an upgrade is
+//!    no exception: a tunnel begins after the body (RFC 9110 §7.8).
 //! 6. A connection is taken from the pool, or made, in the order of asking; it goes back when the
 //!    body of the answer is over. The answer is streamed. Trailers pass both ways.
 //! 7. An upgrade (WebSocket) that the upstream accepts becomes a tunnel. What outer layers keep

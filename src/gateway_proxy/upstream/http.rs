@@ -79,10 +79,14 @@ impl Connection {
         self.requests > 0
     }
 
-    /// Whether another request may be sent: the last one is written and answered to the end, and
-    /// nobody said `close`.
+    /// Whether another request may be sent: the last one is written and answered to the end, in
+    /// this order, and nobody said `close`.
+    ///
+    /// An upstream that answers before it has the whole request (401, 413) may close the
+    /// connection without having said so, and with a reset, since there is something it did not
+    /// read. What is sent before that arrives is lost.
     pub(in crate::gateway_proxy) fn is_idle(&self) -> bool {
-        self.driver.running.is_some() && self.sender.is_ready()
+        self.driver.running.is_some() && self.sender.is_ready() && !self.socket.was_answered_early()
     }
 
     /// Whether an idle connection is still one.

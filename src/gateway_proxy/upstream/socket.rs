@@ -28,6 +28,8 @@ struct State {
     stream: Stream,
     /// Whether a byte came since [`Socket::expect_answer`].
     heard: bool,
+    /// Whether a byte was written after that.
+    answered_early: bool,
     /// Whether the peer reads no more.
     deaf: bool,
     /// Whether the stream is no longer HTTP.
@@ -62,6 +64,7 @@ impl Socket {
         Ok(Self(Arc::new(Mutex::new(State {
             stream,
             heard: false,
+            answered_early: false,
             deaf: false,
             tunnel: false,
         }))))
@@ -69,12 +72,19 @@ impl Socket {
 
     /// From here on, what comes is the answer to a request.
     pub(super) fn expect_answer(&self) {
-        self.state().heard = false;
+        let mut state = self.state();
+        state.heard = false;
+        state.answered_early = false;
     }
 
     /// Whether a byte of the answer came.
     pub(super) fn was_heard(&self) -> bool {
         self.state().heard
+    }
+
+    /// Whether the answer began before the request was written to its end.
+    pub(super) fn was_answered_early(&self) -> bool {
+        self.state().answered_early
     }
 
     /// From here on there is no answer to wait for: a write that fails has failed.
@@ -191,6 +201,7 @@ impl Socket {
         if state.deaf && !state.tunnel {
             return Poll::Ready(Ok(length));
         }
+        state.answered_early |= state.heard;
         match ready!(write(&mut state.stream)) {
             Err(error)
                 if !state.tunnel

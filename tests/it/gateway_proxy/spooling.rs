@@ -196,10 +196,15 @@ async fn a_slow_client_takes_no_connection_until_its_body_is_whole() {
     let proxy = to(&upstream).max_connections(1);
     let server = server::spawn(proxy).await;
     let mut slow = Vec::new();
-    for _ in 0..50 {
+    for number in 0..50 {
         let mut stream = tokio::net::TcpStream::connect(server.addr).await.unwrap();
-        let part = b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab";
-        stream.write_all(part).await.unwrap();
+        // A wish to speak something else is no way past this.
+        let wish = match number % 2 {
+            0 => "",
+            _ => "Connection: upgrade\r\nUpgrade: foo\r\n",
+        };
+        let part = format!("POST /slow HTTP/1.1\r\nHost: a\r\n{wish}Content-Length: 4\r\n\r\nab");
+        stream.write_all(part.as_bytes()).await.unwrap();
         slow.push(stream);
     }
     // The one connection is free for those who are ready.
