@@ -56,7 +56,7 @@ where
             State::Queued {
                 turn: Box::pin(Arc::clone(&self.limit).enter()),
                 deadline: Box::pin(sleep(self.limit.config.queue_timeout)),
-                place: Some(place),
+                _place: place,
                 waiting: Some((self.inner.clone(), request)),
             }
         } else {
@@ -94,8 +94,8 @@ pin_project! {
         Queued {
             turn: Pin<Box<dyn Future<Output = Option<Permit>> + Send>>,
             deadline: Pin<Box<Sleep>>,
-            // The place in the queue, until the turn has come.
-            place: Option<Permit>,
+            // In the queue, until the turn has come.
+            _place: Permit,
             waiting: Option<(S, Request<ReqBody>)>,
         },
         Admitted {
@@ -148,11 +148,10 @@ where
                 StateProj::Queued {
                     turn,
                     deadline,
-                    place,
                     waiting,
+                    ..
                 } => {
                     let next = if let Poll::Ready(Some(permit)) = turn.as_mut().poll(cx) {
-                        place.take();
                         let (inner, request) =
                             waiting.take().expect("a queued request is taken once");
                         State::admitted(inner, request, permit)

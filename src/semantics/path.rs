@@ -349,28 +349,27 @@ impl Canonical {
 
     /// Ends the segment that is being written, and begins another.
     fn slash(&mut self) {
-        let is_dot_segment = self.remove_dot_segment();
+        self.remove_dot_segment();
         // An empty segment ("//") is no segment: the slash before it is the slash behind it.
-        if !is_dot_segment && self.path.len() > self.segment {
+        if self.path.len() > self.segment {
             self.path.push('/');
         }
         self.segment = self.path.len();
     }
 
     /// RFC 3986 §5.2.4: ".." takes the segment before it along, and at the root, nothing.
-    fn remove_dot_segment(&mut self) -> bool {
+    fn remove_dot_segment(&mut self) {
         match &self.path[self.segment..] {
             "." => self.path.truncate(self.segment),
             ".." => {
                 self.path.truncate(self.segment - 1);
-                let parent = self.path.rfind('/').map_or(0, |slash| slash);
+                let parent = self.path.rfind('/').unwrap_or(0);
                 self.path.truncate(parent);
                 self.path.push('/');
             }
-            _ => return false,
+            _ => return,
         }
         self.segment = self.path.len();
-        true
     }
 }
 

@@ -376,6 +376,9 @@ fn a_prefix_matches_on_segment_boundaries() {
         ("/a!b", "/a%21b/c%3B", Some("/c%3B")),
         ("/a%21b", "/a!b/c", Some("/c")),
         ("/a", "/a%2Fb", None),
+        // What a policy keeps may be mounted.
+        ("/a%2Fb", "/a%2Fb/c", Some("/c")),
+        ("/a%2Fb", "/a/b/c", None),
     ] {
         let Ok(prefix) = prefix.parse::<Prefix>() else {
             assert_eq!(prefix, "/a b");

@@ -83,6 +83,8 @@ fn section_4_syntax() {
     );
     assert_eq!(identity.host.unwrap(), "a.test");
     assert_eq!(identity.proto, None);
+    // An escaped backslash escapes nothing, and is in no host.
+    assert_eq!(read(r#"for=_a;host="a\\.test""#).host, None);
     // Empty elements and pairs are none, and what is no pair is none.
     let identity = read(",, for=_a;;nonsense; ,for=_b");
     assert_eq!(identity.chain.len(), 2);
@@ -107,6 +109,16 @@ fn what_is_written_is_read_again() {
          for=192.0.2.1"
     );
     assert_eq!(Identity::read(&headers), identity);
+
+    // Whatever a field of this type may hold: "quoted-pair" of RFC 9110 §5.6.4.
+    let mut odd = Identity::default();
+    odd.host = Some(HeaderValue::from_static(r#"a"b\c"#));
+    odd.proto = Some(HeaderValue::from_static(""));
+    odd.write_forwarded(&mut headers);
+    assert_eq!(
+        headers["forwarded"],
+        r#"for=unknown;host="a\"b\\c";proto="""#
+    );
 
     let mut headers = HeaderMap::new();
     identity.prefix = "/app".to_owned();

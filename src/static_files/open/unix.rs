@@ -112,7 +112,8 @@ pub(super) fn is_miss(error: &io::Error) -> bool {
         Some(
             // A link that leads out of the root, or in circles.
             Errno::XDEV | Errno::LOOP | Errno::MLINK
-            | Errno::NAMETOOLONG | Errno::ILSEQ
+            // A name that this file system cannot have.
+            | Errno::ILSEQ
             // A socket, or a device that is not there.
             | Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP
         )

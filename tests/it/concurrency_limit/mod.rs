@@ -182,8 +182,15 @@ async fn an_upgraded_connection_counts_until_its_holder_lets_go() {
     assert_eq!(limit.in_use(), 0);
 
     // Another request has none, and pays nothing for it.
-    app.oneshot(Request::default()).await.unwrap();
+    app.clone().oneshot(Request::default()).await.unwrap();
     assert!(holds.recv().await.unwrap().is_none());
+    // Nor has one in a version without upgrades.
+    for version in [http::Version::HTTP_10, http::Version::HTTP_2] {
+        let request = Request::get("/").header("upgrade", "websocket");
+        let request = request.version(version).body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap();
+        assert!(holds.recv().await.unwrap().is_none(), "{version:?}");
+    }
 }
 
 #[tokio::test]
@@ -375,6 +382,55 @@ async fn the_inner_service_is_made_ready_in_the_response_future() {
         reply.send_response(Response::new(Body::empty()));
     });
     answer.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_256_wait_for_5_seconds() {
+    let limit = ConcurrencyLimit::new(1);
+    let app = limit.layer(hello());
+    let _running = app.clone().oneshot(Request::default()).await.unwrap();
+    let start = Instant::now();
+    let mut waiting = JoinSet::new();
+    for _ in 0..256 {
+        waiting.spawn(app.clone().oneshot(Request::default()));
+    }
+    while limit.queued() < 256 {
+        tokio::task::yield_now().await;
+    }
+    let refused = app.oneshot(Request::default()).await.unwrap();
+    assert_eq!(kind(&refused), Some(ErrorKind::QueueFull));
+    while let Some(response) = waiting.join_next().await {
+        assert_eq!(
+            kind(&response.unwrap().unwrap()),
+            Some(ErrorKind::QueueTimeout)
+        );
+    }
+    assert_eq!(start.elapsed().as_secs(), 5);
+}
+
+#[tokio::test]
+async fn an_overload_is_one_warning_and_its_end_one_event() {
+    let (log, _guard) = crate::support::log::capture();
+    let limit = ConcurrencyLimit::new(1).queue(0);
+    let app = limit.layer(hello());
+    for overload in 1..=2 {
+        let running = app.clone().oneshot(Request::default()).await.unwrap();
+        for _ in 0..3 {
+            app.clone().oneshot(Request::default()).await.unwrap();
+        }
+        drop(running);
+        for _ in 0..3 {
+            app.clone().oneshot(Request::default()).await.unwrap();
+        }
+        assert_eq!(log.count("WARN"), overload, "{}", log.text());
+        assert_eq!(log.count("INFO"), overload, "{}", log.text());
+    }
+}
+
+#[test]
+#[should_panic(expected = "give at most")]
+fn a_limit_that_cannot_be_counted_is_refused_where_it_is_written() {
+    drop(ConcurrencyLimit::new(usize::MAX));
 }
 
 #[test]

@@ -300,6 +300,18 @@ async fn names_that_mean_something_to_the_routing_engine_mean_nothing_here() {
 }
 
 #[tokio::test]
+async fn the_root_may_be_written_empty() {
+    let app = PathDispatch::new()
+        .mount_exact("", tell("=/"))
+        .unwrap()
+        .mount("", tell("root"))
+        .unwrap()
+        .layer(tell("inner"));
+    assert_eq!(ask(&app, "/").await.1, "=/ - /");
+    assert_eq!(ask(&app, "/x").await.1, "root  /x");
+}
+
+#[tokio::test]
 async fn a_clone_keeps_its_own_mounts() {
     let one = PathDispatch::new().mount("/a", tell("a")).unwrap();
     let two = one.clone().mount("/b", tell("b")).unwrap();
@@ -392,6 +404,15 @@ mod inside_axum {
         let response = app.oneshot(request).await.unwrap();
         assert_eq!(response.status(), 308);
         assert_eq!(response.headers()["location"], "/o/a/b?q");
+
+        let policy = policy.encoded_slash(EncodedSlash::Keep);
+        let mounts = PathDispatch::new().paths(policy).layer(prefix());
+        let app = Router::new().nest_service("/o", mounts);
+        let request = Request::get("/o/a%2fb//c")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        assert_eq!(response.headers()["location"], "/o/a%2Fb/c");
     }
 
     #[tokio::test]

@@ -149,6 +149,28 @@ mod section_13_1_1_if_match {
         assert_eq!(of_get(&lines), Proceed);
     }
 
+    /// RFC 9110 §8.8.3.2: both have to be strong.
+    #[test]
+    fn a_weak_tag_of_the_representation_never_matches() {
+        let weak = Validators {
+            etag: EntityTag::parse(&HeaderValue::from_static(r#"W/"x""#)),
+            last_modified: None,
+        };
+        for (given, verdict) in [
+            (r#""x""#, Verdict::Failed),
+            (r#"W/"x""#, Verdict::Failed),
+            ("*", Verdict::Proceed),
+        ] {
+            let headers = fields(&[(header::IF_MATCH, given)]);
+            assert_eq!(evaluate(&Method::GET, &headers, &weak), verdict, "{given}");
+        }
+        let headers = fields(&[(header::IF_NONE_MATCH, r#""x""#)]);
+        assert_eq!(
+            evaluate(&Method::GET, &headers, &weak),
+            Verdict::NotModified
+        );
+    }
+
     #[test]
     fn without_a_tag_only_the_asterisk_matches() {
         let none = Validators::default();
@@ -187,6 +209,11 @@ mod section_13_1_2_if_none_match {
             (header::IF_NONE_MATCH, r#"W/"v,2""#),
         ];
         assert_eq!(of_get(&lines), NotModified);
+        // `"*" / #entity-tag`: the asterisk is no member of a list.
+        for lines in [["*", r#""v1""#], [r#""v1""#, "*"]] {
+            let lines = lines.map(|line| (header::IF_NONE_MATCH, line));
+            assert_eq!(of_get(&lines), Proceed, "{lines:?}");
+        }
     }
 
     #[test]

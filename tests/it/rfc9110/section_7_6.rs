@@ -79,8 +79,14 @@ mod section_7_6_1 {
             "FORWARDED",
             "content-length",
             "content-type",
+            "content-encoding",
             "cache-control",
+            "date",
+            "expect",
+            "origin",
+            "set-cookie",
             "trailer",
+            "via",
         ] {
             let mut request = headers(&[("connection", "close"), ("x", "y")]);
             request.append("connection", HeaderValue::from_str(name).unwrap());
@@ -149,6 +155,32 @@ fn trailers_are_welcome_when_te_lists_them() {
             hop::strip_request(&mut request).unwrap().trailers,
             welcome,
             "{te}"
+        );
+    }
+}
+
+/// RFC 9112 §6.1, and §7: `chunked` is the one coding that is understood.
+#[test]
+fn a_transfer_coding_is_chunked_or_not_understood() {
+    for (codings, understood) in [
+        (&[][..], true),
+        (&["chunked"], true),
+        (&[" Chunked\t"], true),
+        (&["gzip, chunked"], false),
+        (&["chunked, chunked"], false),
+        (&["chunked", "chunked"], false),
+        (&["gzip", "chunked"], false),
+        (&["identity"], false),
+        (&[""], false),
+    ] {
+        let lines: Vec<_> = codings
+            .iter()
+            .map(|coding| ("transfer-encoding", *coding))
+            .collect();
+        assert_eq!(
+            hop::is_plain_or_chunked(&headers(&lines)),
+            understood,
+            "{codings:?}"
         );
     }
 }

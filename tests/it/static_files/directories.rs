@@ -184,15 +184,39 @@ mod what_cannot_be_meant_is_refused_where_it_is_written {
     }
 
     #[test]
+    #[should_panic(expected = "StaticFiles::index takes bare file names")]
+    fn an_index_with_a_backslash() {
+        let _ = StaticFiles::new("static").index(["index.html", "a\\b"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "StaticFiles::index takes bare file names")]
+    fn an_index_with_a_nul() {
+        let _ = StaticFiles::new("static").index(["index.html\0"]);
+    }
+
+    #[test]
     #[should_panic(expected = "redirects nowhere")]
     fn a_status_that_is_no_redirect() {
         let _ = StaticFiles::new("static").directory_redirect(StatusCode::OK);
     }
 
     #[test]
+    #[should_panic(expected = "redirects nowhere")]
+    fn a_status_of_its_class_that_is_no_redirect() {
+        let _ = StaticFiles::new("static").directory_redirect(StatusCode::NOT_MODIFIED);
+    }
+
+    #[test]
     #[should_panic(expected = "is no charset")]
     fn a_charset_that_is_none() {
         let _ = StaticFiles::new("static").charset("utf-8\r\nx: y");
+    }
+
+    #[test]
+    #[should_panic(expected = "is no charset")]
+    fn a_charset_with_a_parameter() {
+        let _ = StaticFiles::new("static").charset("utf-8; x=y");
     }
 
     #[test]

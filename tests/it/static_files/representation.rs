@@ -91,6 +91,7 @@ async fn the_type_goes_by_the_extension() {
         ("a.wasm", "application/wasm"),
         ("a.woff2", "font/woff2"),
         ("a.woff", "font/woff"),
+        ("a.WOFF", "font/woff"),
         ("a.pdf", "application/pdf"),
         ("a.mp4", "video/mp4"),
         ("a.ts", "video/mp2t"),
@@ -183,6 +184,12 @@ async fn a_time_that_says_nothing_makes_no_validator() {
         ];
         assert_eq!(get_with(&tree.files(), "/a.txt", &range).await.status, 200);
     }
+    // The first that says something.
+    touch(&path, seconds(2));
+    let got = get(&tree.files(), "/a.txt").await;
+    let date = got.header("last-modified");
+    assert_eq!(date, Some("Thu, 01 Jan 1970 00:00:02 GMT"));
+    assert!(got.header("etag").is_some());
 }
 
 #[tokio::test]

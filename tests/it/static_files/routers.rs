@@ -48,6 +48,8 @@ async fn nested_files_redirect_within_their_mount() {
     assert_eq!(visit(&nested, "/static/").await.text(), "home");
     assert_eq!(visit(&nested, "/static/docs/").await.text(), "docs");
     assert_eq!(visit(&nested, "/docs/").await.status, 404);
+    // A slash that only the canonical path has.
+    assert_eq!(visit(&nested, "/static/docs/.").await.text(), "docs");
 }
 
 #[tokio::test]
