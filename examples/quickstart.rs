@@ -1,7 +1,7 @@
 //! The split between static and dynamic pages, with nothing else installed.
 //!
 //! ```text
-//! cargo run --all-features --example quickstart
+//! cargo run --example quickstart
 //! ```
 //!
 //! prints its address and what to try. The first argument is another address; port 0 picks a
