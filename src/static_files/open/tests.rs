@@ -95,15 +95,15 @@ fn a_root_that_is_missing_is_complained_about_once() -> io::Result<()> {
     let temporary = tempfile::tempdir()?;
     let root = Root::new(temporary.path().join("later"));
     let name = Path::new("a");
-    assert!(matches!(root.open(name)?, Found::Nothing));
+    assert!(matches!(root.open(name, Wait::Blocking)?, Found::Nothing));
     let complained = root.state().complained;
     assert!(complained.is_some());
-    assert!(matches!(root.open(name)?, Found::Nothing));
+    assert!(matches!(root.open(name, Wait::Blocking)?, Found::Nothing));
     assert_eq!(root.state().complained, complained, "not for each request");
 
     fs::create_dir(temporary.path().join("later"))?;
     fs::write(temporary.path().join("later/a"), "a")?;
-    assert!(matches!(root.open(name)?, Found::File(_)));
+    assert!(matches!(root.open(name, Wait::Blocking)?, Found::File(_)));
     assert_eq!(root.state().complained, None, "the next time is news");
     Ok(())
 }
