@@ -50,7 +50,7 @@ where
     let mut reception = Reception {
         door: Door::new(listener, config.max_connections),
         service,
-        protocols: Arc::new(Protocols::from(config.protocol)),
+        protocols: Arc::new(Protocols::new(&config.protocol, config.timeouts.send)),
         timeouts: config.timeouts,
         draining,
         connections: JoinSet::new(),

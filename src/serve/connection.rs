@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     select,
@@ -22,6 +22,7 @@ use tower_service::Service;
 use super::{
     request::{RequestBody, Requests},
     stream::Stream,
+    streams::Streams,
     watch::{Alarm, Timeouts, Waiting, Watch},
 };
 use crate::{BoxError, PeerAddr};
@@ -45,17 +46,17 @@ pub(super) struct Protocol {
 #[derive(Clone, Debug)]
 pub(super) struct Protocols {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Streams>,
 }
 
-impl From<Protocol> for Protocols {
-    fn from(protocol: Protocol) -> Self {
+impl Protocols {
+    pub(super) fn new(protocol: &Protocol, send_timeout: Duration) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .max_header_size(usize::try_from(protocol.max_header_size).unwrap_or(usize::MAX))
             // `Watch` has this one, and more.
             .header_read_timeout(None);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(Streams { send_timeout });
         http2
             .timer(TokioTimer::new())
             .max_header_list_size(protocol.max_header_size)

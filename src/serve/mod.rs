@@ -22,10 +22,6 @@
 //! time limit for a request's body or for the service (that is the stack's to say), no
 //! signals (a future says when to stop).
 //!
-//! A client that is slow to *read* is cut off by [`Server::send_timeout`] on the level of its
-//! connection. An HTTP/2 client that keeps the connection going and opens no window for one
-//! stream is not noticed.
-//!
 //! # Deployment
 //!
 //! The default of 10,000 connections needs as many file descriptors, and more for what the stack
@@ -80,6 +76,7 @@ mod listener;
 mod request;
 mod server;
 mod stream;
+mod streams;
 mod watch;
 
 pub use self::{

@@ -16,7 +16,10 @@ use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use tower_service::Service;
 
-use super::watch::{Running, Watch};
+use super::{
+    streams,
+    watch::{Running, Watch},
+};
 use crate::{
     BoxError, Error, ErrorKind, PeerAddr,
     body::{Body, answer},
@@ -151,6 +154,14 @@ pin_project! {
     }
 }
 
+fn length<E>(frame: &Option<Result<Frame<Bytes>, E>>) -> usize {
+    let data = match frame {
+        Some(Ok(frame)) => frame.data_ref(),
+        _ => None,
+    };
+    data.map_or(0, Bytes::len)
+}
+
 impl<B> http_body::Body for ResponseBody<B>
 where
     B: http_body::Body<Data = Bytes>,
@@ -163,10 +174,15 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().body.project() {
+        let frame = match self.project().body.project() {
             SourceProjection::Service { body } => body.poll_frame(cx).map_err(Into::into),
             SourceProjection::Plain { body } => Pin::new(body).poll_frame(cx),
-        }
+        };
+        streams::asked(match &frame {
+            Poll::Ready(frame) => Poll::Ready(length(frame)),
+            Poll::Pending => Poll::Pending,
+        });
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -105,6 +105,11 @@ impl<L, S, F> Server<L, S, F> {
     ///
     /// Not the time for a whole response: a slow client that takes a little now and then has all
     /// the time it needs. Defaults to 60 seconds, as nginx's `send_timeout`.
+    ///
+    /// On HTTP/2 it holds for each stream as well, whose client has this long for every 16 KiB
+    /// that the response's body has given; a late stream is reset, and the others go on. What
+    /// hyper still holds when the body is over has to be taken before the connection counts as
+    /// idle for too long.
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.config.timeouts.send = timeout;
         self

@@ -22,6 +22,12 @@ pub(super) struct Timeouts {
     pub(super) send: Duration,
 }
 
+/// A point in time. A timeout beyond what an [`Instant`] can say (`Duration::MAX`) is none.
+pub(super) fn after(start: Instant, timeout: Duration) -> Instant {
+    const YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    start.checked_add(timeout).unwrap_or(start + YEARS)
+}
+
 /// What one connection waits for: known to its socket, its requests, and the task that drives it.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -116,7 +122,7 @@ impl Watch {
     fn deadline(&self) -> Option<(Instant, Waiting)> {
         let mut state = self.state();
         if let Some(since) = state.stalled {
-            return Some((since + self.timeouts.send, Waiting::Taking));
+            return Some((after(since, self.timeouts.send), Waiting::Taking));
         }
         if state.running > 0 {
             return None;
@@ -126,7 +132,7 @@ impl Watch {
             _ => self.timeouts.header,
         };
         let since = *state.since.get_or_insert_with(Instant::now);
-        Some((since + timeout, state.waiting))
+        Some((after(since, timeout), state.waiting))
     }
 
     /// Nothing panics while it is locked, and what is in it holds at any moment.
@@ -172,7 +178,7 @@ pub(super) struct Alarm {
 
 impl Alarm {
     pub(super) fn new(watch: &Arc<Watch>) -> Self {
-        let timer = Box::pin(sleep_until(Instant::now() + watch.timeouts.header));
+        let timer = Box::pin(sleep_until(after(Instant::now(), watch.timeouts.header)));
         Self {
             watch: Arc::clone(watch),
             timer,
@@ -203,7 +209,8 @@ impl Alarm {
                     let Timeouts {
                         header, keep_alive, ..
                     } = self.watch.timeouts;
-                    self.timer.as_mut().reset(now + header.min(keep_alive));
+                    let again = after(now, header.min(keep_alive));
+                    self.timer.as_mut().reset(again);
                 }
             }
         }

@@ -276,6 +276,118 @@ async fn an_http2_peer_that_vanished_is_found_by_a_ping() {
     assert_eq!(start.elapsed().as_secs(), 15);
 }
 
+/// HTTP/2 by hand: the preface, SETTINGS, and `GET /` on stream 1.
+fn http2_get(settings: &[u8]) -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend([0, 0, settings.len() as u8, 4, 0, 0, 0, 0, 0]);
+    bytes.extend(settings);
+    bytes.extend(b"\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01a");
+    bytes
+}
+
+/// Answers every PING, until the connection ends; what else comes is of no interest.
+async fn answer_pings(client: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) {
+    let mut head = [0; 9];
+    while client.read_exact(&mut head).await.is_ok() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        client.read_exact(&mut payload).await.unwrap();
+        if head[3] == 6 && head[4] == 0 {
+            head[4] = 1;
+            client.write_all(&[&head[..], &payload].concat()).await.ok();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http2_client_that_opens_no_window_is_late_as_well() {
+    const NO_WINDOW: &[u8] = &[0, 4, 0, 0, 0, 0];
+    let (clients, listener) = script();
+    let (feeds, mut fed) = mpsc::unbounded_channel();
+    let service = service_fn(move |_| {
+        let (feed, body) = scripted::channel();
+        feeds.send(feed).unwrap();
+        async { Ok::<_, std::convert::Infallible>(Response::new(Body::new(body))) }
+    });
+    let _server = run(serve(listener, service));
+
+    let mut client = clients.connect();
+    client.write_all(&http2_get(NO_WINDOW)).await.unwrap();
+    let client = tokio::spawn(async move { answer_pings(&mut client).await });
+    let feed = fed.recv().await.unwrap();
+    // A body may take its time.
+    pass(1000 * SECOND).await;
+    assert!(feed.is_wanted());
+    let start = Instant::now();
+    feed.data("nobody takes it");
+    feed.unwanted().await;
+    assert_eq!(start.elapsed().as_secs(), 60);
+    assert!(!client.is_finished(), "the connection goes on");
+}
+
+/// 400 bytes a second, of frames that take longer than the timeout.
+#[tokio::test(start_paused = true)]
+async fn an_http2_client_that_is_slow_but_not_late_gets_all() {
+    const FRAME: usize = 40_000;
+    let (clients, listener) = script();
+    let service = service_fn(|_| async {
+        let frames = (0..5).map(|_| {
+            let frame = http_body::Frame::data(Bytes::from(vec![b'x'; FRAME]));
+            Ok::<_, std::convert::Infallible>(frame)
+        });
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+        Ok::<_, std::convert::Infallible>(Response::new(Body::new(body)))
+    });
+    let server = serve(listener, service)
+        .http2_ping(None, SECOND)
+        // What is left when the body is over has to be taken within this.
+        .keep_alive_timeout(1000 * SECOND);
+    let _server = run(server);
+
+    let mut client = clients.connect();
+    const WINDOW: u32 = 8000;
+    let window = WINDOW.to_be_bytes();
+    let settings = [&[0, 4][..], &window].concat();
+    client.write_all(&http2_get(&settings)).await.unwrap();
+    let (mut taken, mut open) = (0, WINDOW);
+    let mut head = [0; 9];
+    while taken < 5 * FRAME {
+        client.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        client.read_exact(&mut payload).await.unwrap();
+        match head[3] {
+            0 => {
+                taken += payload.len();
+                open -= length;
+                if open == 0 {
+                    pass(20 * SECOND).await;
+                    for stream in [0, 1] {
+                        let update = [&[0, 0, 4, 8, 0, 0, 0, 0, stream][..], &window].concat();
+                        client.write_all(&update).await.unwrap();
+                    }
+                    open = WINDOW;
+                }
+            }
+            3 | 7 => panic!("late, at {taken}"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_beyond_all_time_is_none() {
+    let (listener, addr) = bind().await;
+    let server = serve(listener, says("hello"))
+        .header_timeout(Duration::MAX)
+        .keep_alive_timeout(Duration::MAX)
+        .send_timeout(Duration::MAX);
+    let _server = run(server);
+    let mut client = TcpStream::connect(addr).await.unwrap();
+    assert_eq!(ask(&mut client).await.text(), "hello");
+    assert_eq!(ask(&mut client).await.text(), "hello");
+}
+
 #[tokio::test]
 async fn it_holds_over_tcp_too() {
     let (listener, addr) = bind().await;
