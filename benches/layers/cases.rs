@@ -124,7 +124,7 @@ fn dispatches() -> [Case; 5] {
         Case::new("dispatch: 1000 mounts, stripped", move || {
             answers(dispatch.clone(), "/mounts/number567/x", StatusCode::OK, 0)
         })
-        .promises(6),
+        .promises(7),
         Case::new("dispatch: axum, 1000 nested, none matches", move || {
             answers(missed_router.clone(), "/questions/17", StatusCode::OK, 0)
         }),
