@@ -29,7 +29,11 @@ async fn start() -> (Process, tempfile::TempDir, Gateway) {
         .arg(&socket);
     let mut process = Process::start(command);
     process.wait_for("spawned uWSGI worker 2");
-    let proxy = GatewayProxy::to(&format!("http+unix:{}", socket.display())).unwrap();
+    // uWSGI closes behind each answer without saying so: a kept connection may be closed by the
+    // time a POST is sent on it, which must not be sent twice.
+    let proxy = GatewayProxy::to(&format!("http+unix:{}", socket.display()))
+        .unwrap()
+        .max_idle(0);
     let gateway = Gateway::start(&python::mysite().join("static"), proxy).await;
     (process, directory, gateway)
 }
