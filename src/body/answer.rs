@@ -40,8 +40,8 @@ pub(crate) fn error(error: Error) -> Response<Body> {
 pub(crate) fn refuse_body(reason: Error, version: Version) -> Response<Body> {
     let kind = reason.kind();
     let mut response = error(reason);
-    // RFC 9110 §15.5.9: "a server SHOULD send the "close" connection option" with a 408, and
-    // §15.5.14 lets it with a 413: what is left of the body is not waited for.
+    // RFC 7231 §6.5.7, of a 408: "A server SHOULD send the "close" connection option"; RFC 9110
+    // §15.5.14 lets it with a 413. What is left of the body is not waited for.
     let leaves_body = matches!(
         kind,
         ErrorKind::RequestBodyTimeout | ErrorKind::RequestBodyTooLarge
