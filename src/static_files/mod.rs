@@ -108,6 +108,11 @@
 //! variants, and no file backend but the disk.
 
 mod answer;
+#[cfg(feature = "compression")]
+#[allow(dead_code)]
+mod compress;
+#[allow(dead_code)]
+mod digest;
 mod layer;
 mod media_type;
 mod open;
