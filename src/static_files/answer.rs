@@ -5,6 +5,7 @@ use std::{
     io,
     ops::Range,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -12,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request
 
 use super::{
     layer::Config,
-    open::{Found, OpenFile, Wait},
+    source::{Content, Found, Source, SourceFile, Wait},
 };
 use crate::{
     Body,
@@ -79,7 +80,7 @@ impl Target {
             }
             return answer_file(file, &name, config, request, wait).map(Some);
         }
-        match config.root.open(&self.name, wait)? {
+        match config.source.open(&self.name, wait)? {
             Found::File(file) => answer_file(file, &self.name, config, request, wait).map(Some),
             // Without an index file the slash would lead to a miss, and the path may well be one
             // of the application's.
@@ -94,10 +95,10 @@ impl Target {
     }
 
     /// The first index file that the directory has.
-    fn index_file(&self, config: &Config, wait: Wait) -> io::Result<Option<(OpenFile, PathBuf)>> {
+    fn index_file(&self, config: &Config, wait: Wait) -> io::Result<Option<(SourceFile, PathBuf)>> {
         for index in &config.index {
             let name = self.name.join(index);
-            if let Found::File(file) = config.root.open(&name, wait)? {
+            if let Found::File(file) = config.source.open(&name, wait)? {
                 return Ok(Some((file, name)));
             }
         }
@@ -137,7 +138,7 @@ fn to_directory(status: StatusCode, request: &Parts) -> Response<Body> {
 
 /// Answers with a file: conditions first, then ranges, and only then a byte is read.
 fn answer_file(
-    open: OpenFile,
+    open: SourceFile,
     name: &Path,
     config: &Config,
     request: &Parts,
@@ -181,7 +182,7 @@ fn answer_file(
     let body = if request.method == Method::HEAD {
         Body::empty()
     } else {
-        read(open, range, config, wait)?
+        read(&open.content, range, wait)?
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -270,17 +271,21 @@ fn content_range(part: &str, length: u64) -> HeaderValue {
 
 /// The bytes of a range: all of them if one chunk holds them, so that they leave together with the
 /// head; the first chunk, and the rest as it is sent, if not.
-fn read(open: OpenFile, range: Range<u64>, config: &Config, wait: Wait) -> io::Result<Body> {
+fn read(content: &Content, range: Range<u64>, wait: Wait) -> io::Result<Body> {
     let length = range.end - range.start;
     let first = usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK));
-    let ready = config.root.read(&open, range.start, first, wait)?;
-    if ready.len() as u64 == length {
-        return Ok(Body::from(ready));
+    match content {
+        Content::Bytes(_) => {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            Ok(Body::from(content.read(range.start, length, wait)?))
+        }
+        Content::File(file) => {
+            let ready = content.read(range.start, first, wait)?;
+            if ready.len() as u64 == length {
+                return Ok(Body::from(ready));
+            }
+            let file = Arc::clone(file);
+            Ok(Body::file(FileBody::new(file, range.start, length, ready)))
+        }
     }
-    Ok(Body::file(FileBody::new(
-        open.file,
-        range.start,
-        length,
-        ready,
-    )))
 }

@@ -9,6 +9,7 @@ use super::{
     media_type::MediaTypes,
     open::Root,
     service::{NotFound, StaticFilesService},
+    source::Source,
 };
 use crate::semantics::{mount::Prefix, path::PathPolicy};
 
@@ -23,7 +24,7 @@ pub struct StaticFiles {
 
 #[derive(Clone, Debug)]
 pub(super) struct Config {
-    pub(super) root: Root,
+    pub(super) source: Arc<dyn Source>,
     pub(super) at: Prefix,
     pub(super) paths: PathPolicy,
     pub(super) index: Vec<String>,
@@ -38,9 +39,14 @@ impl StaticFiles {
     /// A relative path counts from the working directory of this moment. The directory need not
     /// exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self::from_source(Root::new(root.into()))
+    }
+
+    /// Serves what a [`Source`] of your own has.
+    pub fn from_source(source: impl Source) -> Self {
         Self {
             config: Arc::new(Config {
-                root: Root::new(root.into()),
+                source: Arc::new(source),
                 at: Prefix::root(),
                 paths: PathPolicy::new(),
                 index: vec!["index.html".to_owned()],

@@ -117,8 +117,10 @@ mod layer;
 mod media_type;
 mod open;
 mod service;
+mod source;
 
 pub use self::{
     layer::StaticFiles,
     service::{NotFound, ResponseFuture, StaticFilesService},
+    source::{Found, Source, SourceFile, Wait},
 };

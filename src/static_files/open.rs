@@ -4,16 +4,13 @@
 //! answer, which takes a few microseconds and may be done anywhere, or however long it takes.
 
 use std::{
-    fs::File,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
-use crate::body::file::{read_cached_at, read_exact_at};
+use super::source::{Found, Source, SourceFile, Wait};
 
 #[cfg(not(unix))]
 mod other;
@@ -46,32 +43,6 @@ struct State {
     complained: Option<Instant>,
 }
 
-/// Whether to wait for a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// What would wait fails with [`WouldBlock`](ErrorKind::WouldBlock).
-    Never,
-    /// As long as it takes: not on a thread of the runtime.
-    Blocking,
-}
-
-/// What a name stands for.
-#[derive(Debug)]
-pub(super) enum Found {
-    File(OpenFile),
-    Directory,
-    /// Nothing that is served.
-    Nothing,
-}
-
-/// A regular file, and what it was when it was opened.
-#[derive(Debug)]
-pub(super) struct OpenFile {
-    pub(super) file: File,
-    pub(super) length: u64,
-    pub(super) modified: Option<SystemTime>,
-}
-
 impl Root {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
@@ -79,65 +50,6 @@ impl Root {
             path: std::path::absolute(&path).unwrap_or(path),
             state: Arc::default(),
         }
-    }
-
-    /// Opens the file of a relative name, which has no `..` in it.
-    ///
-    /// # Errors
-    ///
-    /// What is neither the client's fault nor the tree's: the disk fails, no descriptor is left;
-    /// and `WouldBlock`, if it is not to wait.
-    pub(super) fn open(&self, name: &Path, wait: Wait) -> io::Result<Found> {
-        let Some(directory) = self.directory(wait)? else {
-            return Ok(Found::Nothing);
-        };
-        let opened = directory.open(&self.path, name, wait).and_then(|file| {
-            // What was opened is asked, not the path: nothing can come between the two.
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
-        });
-        match opened {
-            Ok((file, metadata)) if metadata.is_file() => Ok(Found::File(OpenFile {
-                length: metadata.len(),
-                modified: metadata.modified().ok(),
-                file,
-            })),
-            Ok((_, metadata)) if metadata.is_dir() => Ok(Found::Directory),
-            // A FIFO or a device; opening it did not wait for anybody.
-            Ok(_) => Ok(Found::Nothing),
-            // Of a system that does not open directories.
-            Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(Found::Directory),
-            Err(error) if is_miss(&error) => Ok(Found::Nothing),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Exactly these bytes of an open file.
-    ///
-    /// # Errors
-    ///
-    /// The disk's; `UnexpectedEof`, if the file is shorter by now; and `WouldBlock`, if it is not
-    /// to wait.
-    pub(super) fn read(
-        &self,
-        open: &OpenFile,
-        offset: u64,
-        length: usize,
-        wait: Wait,
-    ) -> io::Result<Bytes> {
-        if wait == Wait::Blocking {
-            return read_exact_at(&open.file, offset, length);
-        }
-        read_cached_at(&open.file, offset, length).map_err(|error| {
-            if error.kind() == ErrorKind::Unsupported {
-                // Not tried again before the root is opened again.
-                if let Some((directory, _)) = &self.state().directory {
-                    directory.cannot_read_cached();
-                }
-            }
-            // Whatever it was, a read that waits will tell.
-            ErrorKind::WouldBlock.into()
-        })
     }
 
     /// The root itself; `None` if there is none.
@@ -179,6 +91,31 @@ impl Root {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         // Every state is whole, whoever panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Root {
+    fn open(&self, name: &Path, wait: Wait) -> io::Result<Found> {
+        let Some(directory) = self.directory(wait)? else {
+            return Ok(Found::Nothing);
+        };
+        let opened = directory.open(&self.path, name, wait).and_then(|file| {
+            // What was opened is asked, not the path: nothing can come between the two.
+            let metadata = file.metadata()?;
+            Ok((file, metadata))
+        });
+        match opened {
+            Ok((file, metadata)) if metadata.is_file() => {
+                Ok(Found::File(SourceFile::of(file, &metadata)))
+            }
+            Ok((_, metadata)) if metadata.is_dir() => Ok(Found::Directory),
+            // A FIFO or a device; opening it did not wait for anybody.
+            Ok(_) => Ok(Found::Nothing),
+            // Of a system that does not open directories.
+            Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(Found::Directory),
+            Err(error) if is_miss(&error) => Ok(Found::Nothing),
+            Err(error) => Err(error),
+        }
     }
 }
 

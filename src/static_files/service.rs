@@ -20,7 +20,7 @@ use tower_service::Service;
 use super::{
     answer::Target,
     layer::{Config, StaticFiles},
-    open::Wait,
+    source::Wait,
 };
 use crate::{
     Body, BoxError, Error, ErrorKind,

@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path},
 };
 
-use super::{Wait, resolve};
+use super::{super::source::Wait, resolve};
 
 /// Nothing is held: this system opens by path.
 #[derive(Debug)]

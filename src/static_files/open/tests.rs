@@ -2,7 +2,6 @@
 
 use std::{fs, io::Read, os::unix::fs::symlink};
 
-use super::Wait;
 use super::*;
 
 fn both_ways(path: &Path) -> [Directory; 2] {

@@ -14,7 +14,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Wait, resolve};
+use super::{super::source::Wait, resolve};
 
 /// `NONBLOCK` does not wait for the other end of a FIFO; `NOCTTY` does not take a terminal.
 const FILE: OFlags = OFlags::RDONLY
