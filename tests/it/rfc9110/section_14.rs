@@ -316,7 +316,7 @@ proptest! {
         }
         let selection = select(&field(&asked), length);
         let parts = match &selection {
-            Whole => vec![0..length],
+            Whole => std::iter::once(0..length).collect(),
             One(part) => vec![part.clone()],
             Many(parts) => parts.clone(),
             _ => Vec::new(),
