@@ -108,12 +108,23 @@
 //! variants, and no file backend but the disk.
 
 mod answer;
+mod cache_control;
+#[allow(dead_code)]
+mod hashed;
 mod layer;
+#[allow(dead_code)]
+mod manifest;
 mod media_type;
+#[allow(dead_code)]
+mod navigation;
 mod open;
+#[allow(dead_code)]
+mod rules;
 mod service;
 
 pub use self::{
+    cache_control::CacheControl,
     layer::StaticFiles,
+    rules::{Files, InvalidPattern},
     service::{NotFound, ResponseFuture, StaticFilesService},
 };
