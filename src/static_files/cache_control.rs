@@ -19,7 +19,7 @@ const YEAR: u64 = 365 * 24 * 60 * 60;
 /// use std::time::Duration;
 /// use tower_gateway::static_files::CacheControl;
 ///
-/// let minutes = |minutes| Duration::from_secs(60 * minutes);
+/// let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
 ///
 /// assert_eq!(CacheControl::no_cache().to_string(), "no-cache");
 /// assert_eq!(
