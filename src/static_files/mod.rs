@@ -113,14 +113,25 @@ mod answer;
 mod compress;
 #[allow(dead_code)]
 mod digest;
+mod cache_control;
+#[allow(dead_code)]
+mod hashed;
 mod layer;
+#[allow(dead_code)]
+mod manifest;
 mod media_type;
+#[allow(dead_code)]
+mod navigation;
 mod open;
+#[allow(dead_code)]
+mod rules;
 mod service;
 mod source;
 
 pub use self::{
+    cache_control::CacheControl,
     layer::StaticFiles,
+    rules::{Files, InvalidPattern},
     service::{NotFound, ResponseFuture, StaticFilesService},
     source::{Found, Source, SourceFile, Wait},
 };

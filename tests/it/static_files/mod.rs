@@ -1,6 +1,7 @@
 //! StaticFiles, through its public API: as a service, as a layer, and on a socket.
 
 #[cfg(target_os = "linux")]
+mod cache_policy;
 #[cfg(target_os = "linux")]
 mod cached;
 #[cfg(target_os = "linux")]
