@@ -119,8 +119,10 @@ mod open;
 mod service;
 mod source;
 
+#[cfg(feature = "embed")]
+pub use self::source::EmbeddedFiles;
 pub use self::{
     layer::StaticFiles,
     service::{NotFound, ResponseFuture, StaticFilesService},
-    source::{Found, Source, SourceFile, Wait},
+    source::{Found, MemoryFiles, Source, SourceFile, Wait},
 };

@@ -11,4 +11,5 @@ mod representation;
 #[cfg(feature = "axum")]
 mod routers;
 mod sending;
+mod sources;
 mod tree;
