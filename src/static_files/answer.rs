@@ -22,7 +22,7 @@ use crate::{
         file::{CHUNK, FileBody},
     },
     semantics::{
-        conditional::{EntityTag, HttpDate, Validators, Verdict, evaluate, range_applies},
+        conditional::{EntityTag, LastModified, Validators, Verdict, evaluate, range_applies},
         mount::{external_prefix, is_bare_mount},
         path::decode,
         range::{Selection, select},
@@ -224,9 +224,7 @@ fn validators(length: u64, modified: Option<SystemTime>, now: SystemTime) -> Val
     Validators {
         // No inode: it differs between replicas of one file.
         etag: EntityTag::strong(&format!("{:x}-{length:x}", since_epoch.as_nanos())),
-        // RFC 9110 §8.8.2.1: "An origin server with a clock [...] MUST NOT generate a
-        // Last-Modified date that is later than the server's time of message origination".
-        last_modified: modified.filter(|time| *time <= now).and_then(HttpDate::new),
+        last_modified: modified.and_then(|time| LastModified::new(time, now)),
     }
 }
 

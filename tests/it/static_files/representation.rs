@@ -322,13 +322,7 @@ async fn a_part_behind_the_end_is_a_416_with_the_length() {
 #[tokio::test]
 async fn a_range_that_is_not_understood_is_ignored() {
     let tree = digits();
-    for range in [
-        "lines=0-1",
-        "bytes=x",
-        "bytes=2-1",
-        "bytes=",
-        "bytes=0-1,5-6",
-    ] {
+    for range in ["lines=0-1", "bytes=x", "bytes=2-1", "bytes="] {
         let got = get_with(&tree.files(), "/digits.txt", &[("range", range)]).await;
         assert_eq!((got.status, got.text()), (200, "0123456789"), "{range}");
         assert_eq!(got.header("content-range"), None);
