@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Content, Found, Identity, Source, SourceFile, Wait};
+use super::{Content, Found, Source, SourceFile, Wait};
 use crate::{semantics::conditional::EntityTag, static_files::digest};
 
 /// Files in memory, by their names: a [`Source`] that never waits.
@@ -90,7 +90,6 @@ struct Tree {
 struct MemoryFile {
     bytes: Bytes,
     etag: EntityTag,
-    identity: Identity,
     modified: Option<SystemTime>,
 }
 
@@ -140,7 +139,6 @@ impl MemoryFiles {
         }
         let file = MemoryFile {
             etag: digest::tag(&sha256),
-            identity: Identity::of_content(&sha256, bytes.len() as u64),
             bytes,
             modified,
         };
@@ -185,27 +183,9 @@ impl MemoryFile {
             length: self.bytes.len() as u64,
             content: Content::Bytes(self.bytes.clone()),
             modified: self.modified,
-            identity: Some(self.identity),
+            // There is no place on a disk that could tell it from others; its tag does.
+            identity: None,
             etag: Some(self.etag.clone()),
-        }
-    }
-}
-
-impl Identity {
-    /// That of bytes which have no place on a disk: what they are.
-    fn of_content(sha256: &[u8; 32], length: u64) -> Self {
-        let word = |at: usize| {
-            let mut word = [0; 8];
-            word.copy_from_slice(&sha256[8 * at..][..8]);
-            u64::from_ne_bytes(word)
-        };
-        Self {
-            // Of no disk: device numbers are small.
-            device: u64::MAX,
-            inode: word(0),
-            length,
-            modified: (word(1).cast_signed(), 0),
-            changed: (word(2).cast_signed(), word(3).cast_signed()),
         }
     }
 }

@@ -75,6 +75,21 @@ mod embedded {
     /// As a release build has it: in the program.
     pub struct Carried;
 
+    /// Opens more names than it lists, as rust-embed does on the disk, and has a prefix.
+    pub struct Loose;
+
+    impl Embed for Loose {
+        fn get(_: &str) -> Option<EmbeddedFile> {
+            Site::get("style.css")
+        }
+
+        fn iter() -> impl Iterator<Item = Cow<'static, str>> + 'static {
+            ["/assets/listed.css", "/assets.css"]
+                .map(Cow::Borrowed)
+                .into_iter()
+        }
+    }
+
     impl Embed for Carried {
         fn get(name: &str) -> Option<EmbeddedFile> {
             let mut file = Site::get(name)?;
@@ -323,6 +338,41 @@ fn what_is_put_into_a_clone_is_not_in_the_others() {
     };
     assert!(has(&one, "a") && !has(&one, "b"));
     assert!(has(&two, "a") && has(&two, "b"));
+}
+
+#[cfg(feature = "embed")]
+#[tokio::test]
+async fn only_what_is_listed_is_in_the_program() {
+    use tower_gateway::static_files::EmbeddedFiles;
+
+    let files = StaticFiles::from_source(EmbeddedFiles::<embedded::Loose>::new());
+    for (target, status) in [
+        ("/assets/listed.css", 200),
+        ("/assets.css", 200),
+        ("/assets/other.css", 404),
+        ("/assets/listed.cs", 404),
+        ("/assets/listed.css/", 404),
+        ("/assets", 404),
+        ("/assets/", 404),
+        ("/listed.css", 404),
+    ] {
+        assert_eq!(get(&files, target).await.status, status, "{target}");
+    }
+}
+
+#[cfg(feature = "embed")]
+#[test]
+fn what_the_program_carries_never_waits() {
+    use tower_gateway::static_files::EmbeddedFiles;
+
+    let carried = EmbeddedFiles::<embedded::Carried>::new();
+    for (name, is_file) in [("style.css", true), ("docs", false), ("none", false)] {
+        let found = carried.open(name.as_ref(), Wait::Never).unwrap();
+        assert_eq!(matches!(found, Found::File(_)), is_file, "{name}");
+    }
+    let on_disk = EmbeddedFiles::<embedded::Site>::new();
+    let error = on_disk.open("style.css".as_ref(), Wait::Never).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
 }
 
 /// Says whatever it is made to.
