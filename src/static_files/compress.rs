@@ -33,7 +33,7 @@ mod encode;
 mod tests;
 mod worth;
 
-pub(super) use self::worth::is_compressible;
+pub(super) use self::worth::{is_compressible, is_in_flux};
 
 /// A content coding of RFC 9110 §8.4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -260,6 +260,14 @@ where
             }
     }
 
+    /// Keeps what came of a file; `true` if something else had to go.
+    fn keep(&self, key: &K, coding: Coding, outcome: Outcome) -> bool {
+        let key = (key.clone(), coding);
+        let is_crowded = self.done.weight() + Weigh.weight(&key, &outcome) > self.budget;
+        self.done.insert(key, outcome);
+        is_crowded
+    }
+
     /// The longest result that is of use for a file of this length.
     fn at_most(&self, length: usize) -> usize {
         // The store refuses what takes nearly all of it.
@@ -318,13 +326,7 @@ where
     }
 
     fn finish(&mut self, coding: Coding, outcome: Outcome) {
-        let key = (self.key.clone(), coding);
-        let crowded = self.with_shared(|shared| {
-            let weight = Weigh.weight(&key, &outcome);
-            let crowded = shared.done.weight() + weight > shared.budget;
-            shared.done.insert(key, outcome);
-            crowded
-        });
+        let crowded = self.with_shared(|shared| shared.keep(&self.key, coding, outcome));
         self.crowded |= crowded.unwrap_or_default();
         self.unfinished.retain(|unfinished| *unfinished != coding);
     }
@@ -353,8 +355,7 @@ where
                 tracing::warn!("the work of compressing a file panicked");
             }
             for coding in mem::take(&mut self.unfinished) {
-                let key = (self.key.clone(), coding);
-                shared.done.insert(key, Outcome::Failed(now));
+                self.crowded |= shared.keep(&self.key, coding, Outcome::Failed(now));
             }
         }
         let mut under_way = shared.under_way();

@@ -128,10 +128,12 @@ mod rules;
 mod service;
 mod source;
 
+#[cfg(feature = "embed")]
+pub use self::source::EmbeddedFiles;
 pub use self::{
     cache_control::CacheControl,
     layer::StaticFiles,
     rules::{Files, InvalidPattern},
     service::{NotFound, ResponseFuture, StaticFilesService},
-    source::{Found, Source, SourceFile, Wait},
+    source::{Found, MemoryFiles, Source, SourceFile, Wait},
 };

@@ -16,6 +16,14 @@ use crate::{
     semantics::conditional::EntityTag,
 };
 
+#[cfg(feature = "embed")]
+mod embedded;
+mod memory;
+
+#[cfg(feature = "embed")]
+pub use self::embedded::EmbeddedFiles;
+pub use self::memory::MemoryFiles;
+
 /// Where [`StaticFiles`](super::StaticFiles) finds files.
 ///
 /// A directory on disk is one, and what [`StaticFiles::new`](super::StaticFiles::new) makes;

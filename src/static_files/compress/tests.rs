@@ -2,7 +2,7 @@ use std::{
     collections::BTreeSet,
     io::Read,
     sync::{Barrier, atomic::AtomicUsize, mpsc},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::*;
@@ -211,13 +211,18 @@ async fn what_exceeds_the_budget_alone_is_not_worth_it() {
     assert!(store.shared.done.weight() <= 4000);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_store_without_a_budget_keeps_nothing() {
     let store = Compressed::new(0);
     compress(&store, 1, text(1, 5000)).await;
     assert!(is_absent(&store, 1, Coding::Brotli));
     // Nor does it try again for every request.
     assert!(store.start(&1, BOTH, || Ok(text(1, 5000))).is_none());
+
+    let store = Compressed::new(0);
+    let work = store.start(&1, BOTH, || Err(io::ErrorKind::NotFound.into()));
+    work.expect("it begins").await.expect("it ends");
+    assert!(store.start(&1, BOTH, || panic!("too early")).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -430,6 +435,17 @@ fn types_that_tend_to_shrink_are_compressed() {
     ] {
         assert!(!is_compressible(media_type, 1 << 20), "{media_type}");
     }
+}
+
+#[test]
+fn a_file_that_was_just_changed_is_in_flux() {
+    let now = SystemTime::now();
+    let ago = |seconds| now.checked_sub(Duration::from_secs(seconds));
+    assert!(is_in_flux(ago(0), now));
+    assert!(is_in_flux(ago(9), now));
+    assert!(!is_in_flux(ago(10), now));
+    assert!(!is_in_flux(None, now));
+    assert!(!is_in_flux(Some(now + Duration::from_secs(5)), now));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Which files are worth compressing.
 
+use std::time::{Duration, SystemTime};
+
 /// Shorter files are left as they are. Head and body of such an answer fit into one packet with or
 /// without compression, so that it arrives no sooner; but the client would have to decompress it,
 /// and an entry would be kept whose key takes as much as it saves.
@@ -59,6 +61,19 @@ const TYPES: &[&str] = &[
     "image/x-icon",
     "image/x-ms-bmp",
 ];
+
+/// Whether a file is likely to change again: each state of a log that is written to all the time
+/// would be compressed for nothing. `start` is not for such a file, until it has been as it is for
+/// ten seconds.
+///
+/// Of a time in the future, or none, nothing follows.
+pub(in crate::static_files) fn is_in_flux(modified: Option<SystemTime>, now: SystemTime) -> bool {
+    const SETTLED_AFTER: Duration = Duration::from_secs(10);
+
+    modified
+        .and_then(|modified| now.duration_since(modified).ok())
+        .is_some_and(|age| age < SETTLED_AFTER)
+}
 
 /// The longest result of `length` bytes that is worth having: 5 % less. What saves less costs
 /// memory here and time in the client for next to nothing.

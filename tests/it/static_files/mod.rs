@@ -12,4 +12,5 @@ mod representation;
 #[cfg(feature = "axum")]
 mod routers;
 mod sending;
+mod sources;
 mod tree;
