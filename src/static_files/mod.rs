@@ -109,11 +109,16 @@
 
 mod answer;
 mod layer;
+#[allow(dead_code)]
+mod listing;
 mod media_type;
+#[allow(dead_code)]
 mod open;
 mod service;
 
 pub use self::{
     layer::StaticFiles,
+    listing::{DirEntry, Listed, Listing},
+    open::{Identity, Symlinks},
     service::{NotFound, ResponseFuture, StaticFilesService},
 };

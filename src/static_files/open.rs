@@ -4,19 +4,25 @@
 //! answer, which takes a few microseconds and may be done anywhere, or however long it takes.
 
 use std::{
-    fs::File,
+    ffi::OsString,
+    fs::{File, Metadata},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
 
+use super::listing::{DirEntry, Listed};
 use crate::body::file::{read_cached_at, read_exact_at};
 
 #[cfg(not(unix))]
 mod other;
+mod symlinks;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
 #[cfg(unix)]
@@ -24,6 +30,7 @@ mod unix;
 
 #[cfg(not(unix))]
 use self::other::{self as system, Directory};
+pub use self::symlinks::Symlinks;
 #[cfg(unix)]
 use self::unix::{self as system, Directory};
 
@@ -37,7 +44,9 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(super) struct Root {
     path: PathBuf,
+    symlinks: Symlinks,
     state: Arc<Mutex<State>>,
+    uncached: Arc<Devices>,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +79,25 @@ pub(super) struct OpenFile {
     pub(super) file: File,
     pub(super) length: u64,
     pub(super) modified: Option<SystemTime>,
+    /// `None` where the system does not say.
+    pub(super) identity: Option<Identity>,
+}
+
+/// One state of one file. As long as a name leads to the same identity, its content is the same,
+/// as far as the clock of the file system can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The file system.
+    pub device: u64,
+    /// The file on it.
+    pub inode: u64,
+    /// In bytes.
+    pub length: u64,
+    /// When the content was last changed, in nanoseconds since 1970. A program can set it back.
+    pub modified: i128,
+    /// When the content, or anything else of the file, was last changed, in nanoseconds since 1970.
+    /// No program can set it.
+    pub changed: i128,
 }
 
 impl Root {
@@ -77,8 +105,15 @@ impl Root {
         Self {
             // Without a working directory the relative path is as good as none.
             path: std::path::absolute(&path).unwrap_or(path),
+            symlinks: Symlinks::default(),
             state: Arc::default(),
+            uncached: Arc::default(),
         }
+    }
+
+    /// Which links are followed; of this clone of the root.
+    pub(super) fn set_symlinks(&mut self, symlinks: Symlinks) {
+        self.symlinks = symlinks;
     }
 
     /// Opens the file of a relative name, which has no `..` in it.
@@ -91,15 +126,22 @@ impl Root {
         let Some(directory) = self.directory(wait)? else {
             return Ok(Found::Nothing);
         };
-        let opened = directory.open(&self.path, name, wait).and_then(|file| {
-            // What was opened is asked, not the path: nothing can come between the two.
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
-        });
+        // What is not read from a cache is better opened where it is read, too.
+        if wait == Wait::Never && self.uncached.has(directory.device()) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let opened = directory
+            .open(&self.path, name, self.symlinks, wait)
+            .and_then(|file| {
+                // What was opened is asked, not the path: nothing can come between the two.
+                let metadata = file.metadata()?;
+                Ok((file, metadata))
+            });
         match opened {
             Ok((file, metadata)) if metadata.is_file() => Ok(Found::File(OpenFile {
                 length: metadata.len(),
                 modified: metadata.modified().ok(),
+                identity: system::identity(&metadata),
                 file,
             })),
             Ok((_, metadata)) if metadata.is_dir() => Ok(Found::Directory),
@@ -128,16 +170,42 @@ impl Root {
         if wait == Wait::Blocking {
             return read_exact_at(&open.file, offset, length);
         }
+        let device = open.identity.map(|identity| identity.device);
+        if self.uncached.has(device) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         read_cached_at(&open.file, offset, length).map_err(|error| {
             if error.kind() == ErrorKind::Unsupported {
-                // Not tried again before the root is opened again.
-                if let Some((directory, _)) = &self.state().directory {
-                    directory.cannot_read_cached();
-                }
+                self.uncached.remember(device);
             }
             // Whatever it was, a read that waits will tell.
             ErrorKind::WouldBlock.into()
         })
+    }
+
+    /// The first `limit` entries of a directory, in the order of the disk; `None` if there is no
+    /// such directory. Blocks.
+    ///
+    /// Regular files and directories; of a link, what it leads to, if it may be followed. Names
+    /// that begin with a dot are left out unless `dotfiles` lets them in, but count as read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub(super) fn list(
+        &self,
+        name: &Path,
+        limit: usize,
+        dotfiles: bool,
+    ) -> io::Result<Option<Listed>> {
+        let Some(directory) = self.directory(Wait::Blocking)? else {
+            return Ok(None);
+        };
+        match directory.list(&self.path, name, self.symlinks, limit, dotfiles) {
+            Ok(listed) => Ok(Some(listed)),
+            Err(error) if is_miss(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The root itself; `None` if there is none.
@@ -180,6 +248,62 @@ impl Root {
         // Every state is whole, whoever panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// File systems that cannot tell whether a read would wait: on them, nothing is tried.
+#[derive(Debug)]
+struct Devices {
+    /// Of more than these, the oldest is asked again.
+    known: [AtomicU64; 8],
+    remembered: AtomicUsize,
+}
+
+/// What no file system is called: device numbers have 32 bits, or on some systems 64 with gaps.
+const NO_DEVICE: u64 = u64::MAX;
+
+impl Default for Devices {
+    fn default() -> Self {
+        Self {
+            known: [const { AtomicU64::new(NO_DEVICE) }; 8],
+            remembered: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Devices {
+    fn has(&self, device: Option<u64>) -> bool {
+        // The usual case costs one load.
+        self.remembered.load(Ordering::Relaxed) > 0
+            && device.is_some_and(|device| {
+                let is_it = |known: &AtomicU64| known.load(Ordering::Relaxed) == device;
+                self.known.iter().any(is_it)
+            })
+    }
+
+    fn remember(&self, device: Option<u64>) {
+        if let Some(device) = device
+            && !self.has(Some(device))
+        {
+            let at = self.remembered.fetch_add(1, Ordering::Relaxed) % self.known.len();
+            self.known[at].store(device, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
+}
+
+/// A directory's entry, of which this is the metadata; `None` if it is nothing that is served.
+fn entry(name: OsString, metadata: &Metadata) -> Option<DirEntry> {
+    let modified = metadata.modified().ok();
+    if metadata.is_dir() {
+        return Some(DirEntry::directory(name, modified));
+    }
+    metadata
+        .is_file()
+        .then(|| DirEntry::file(name, metadata.len(), modified))
 }
 
 /// Whether a failure says no more than that there is nothing to serve under this name.
