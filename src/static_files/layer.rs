@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::{
     media_type::MediaTypes,
-    open::Root,
+    open::{Root, Symlinks},
     service::{NotFound, StaticFilesService},
 };
 use crate::semantics::{mount::Prefix, path::PathPolicy};
@@ -122,6 +122,13 @@ impl StaticFiles {
     /// name.
     pub fn dotfiles(mut self, served: bool) -> Self {
         self.config_mut().dotfiles = served;
+        self
+    }
+
+    /// Which symbolic links below the root are followed. Defaults to [`Symlinks::Within`]: those
+    /// that end within it.
+    pub fn symlinks(mut self, followed: Symlinks) -> Self {
+        self.config_mut().root.set_symlinks(followed);
         self
     }
 
