@@ -108,32 +108,39 @@
 //! variants, and no file backend but the disk.
 
 mod answer;
-#[cfg(feature = "compression")]
-#[allow(dead_code)]
-mod compress;
-#[allow(dead_code)]
-mod digest;
+mod cache;
 mod cache_control;
-#[allow(dead_code)]
+mod codings;
+#[cfg(feature = "compression")]
+mod compress;
+mod digest;
+mod fallbacks;
+mod find;
 mod hashed;
 mod layer;
-#[allow(dead_code)]
+mod listing;
+mod look_up;
 mod manifest;
 mod media_type;
-#[allow(dead_code)]
 mod navigation;
 mod open;
-#[allow(dead_code)]
+mod policy;
+mod representation;
 mod rules;
 mod service;
 mod source;
+mod target;
+mod validators;
 
 #[cfg(feature = "embed")]
 pub use self::source::EmbeddedFiles;
 pub use self::{
     cache_control::CacheControl,
     layer::StaticFiles,
+    listing::{DirEntry, Listed, Listing},
+    open::Symlinks,
     rules::{Files, InvalidPattern},
     service::{NotFound, ResponseFuture, StaticFilesService},
     source::{Found, MemoryFiles, Source, SourceFile, Wait},
+    validators::EntityTags,
 };
