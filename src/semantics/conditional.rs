@@ -260,6 +260,15 @@ impl EntityTag {
         Self::parse(&value)
     }
 
+    /// A tag as weak or strong as this one, whose text has `suffix` at its end: for another coding
+    /// of the same content. `None` if no tag can have this text.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> Option<Self> {
+        let tag = self.0.as_bytes().strip_suffix(b"\"")?;
+        let value = HeaderValue::from_bytes(&[tag, suffix.as_bytes(), b"\""].concat()).ok()?;
+        Self::parse(&value)
+    }
+
     /// What a field value says, if it is one entity tag.
     #[must_use]
     pub fn parse(value: &HeaderValue) -> Option<Self> {

@@ -1,13 +1,21 @@
 //! A directory's entries as a page of HTML, or as JSON. Nothing here touches the disk.
 
-use std::{ffi::OsString, fmt::Write, time::SystemTime};
+use std::{collections::HashSet, ffi::OsString, fmt::Write, io, path::Path, time::SystemTime};
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use sha2::{Digest, Sha256};
 
+use super::{
+    layer::{Config, PUBLIC},
+    source::{Source as _, Wait},
+};
 use crate::{
     Body,
-    semantics::conditional::{EntityTag, Validators, Verdict, evaluate},
+    semantics::{
+        conditional::{EntityTag, Validators, Verdict, evaluate},
+        mount::external_prefix,
+        negotiate::choose_media_type,
+    },
 };
 
 mod html;
@@ -204,6 +212,76 @@ pub(super) struct Asked<'a> {
     pub(super) root: &'a str,
     pub(super) query: Option<&'a str>,
     pub(super) format: Format,
+}
+
+/// The answer to a request for the directory of this name; `None` if it is there no more.
+///
+/// # Errors
+///
+/// `WouldBlock`, if it is not to wait: reading a directory does. Else the source's.
+pub(super) fn answer(
+    config: &Config,
+    request: &Parts,
+    name: &Path,
+    wait: Wait,
+) -> io::Result<Option<Response<Body>>> {
+    let Some(options) = &config.listing else {
+        return Ok(None);
+    };
+    if wait == Wait::Never {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    let Some(listed) = list(config, options, name)? else {
+        return Ok(None);
+    };
+    let path = request.uri.path();
+    let prefix = external_prefix(&request.extensions, path);
+    let offered = ["text/html", "application/json"];
+    let asked = Asked {
+        method: &request.method,
+        headers: &request.headers,
+        path: &format!("{prefix}{path}"),
+        root: &format!("{prefix}{}", config.at),
+        query: request.uri.query(),
+        format: match choose_media_type(&request.headers, &offered) {
+            Some(1) => Format::Json,
+            // Who accepts neither can read HTML best.
+            _ => Format::Html,
+        },
+    };
+    let mut response = render(options, &listed, &asked);
+    if request.method == Method::HEAD {
+        *response.body_mut() = Body::empty();
+    }
+    Ok(Some(response))
+}
+
+/// What all roots together have in a directory: of a name that several have, the first counts.
+fn list(config: &Config, options: &Listing, name: &Path) -> io::Result<Option<Listed>> {
+    let mut all: Option<Listed> = None;
+    for source in &config.shelves[PUBLIC] {
+        let limit = options.entries_to_read();
+        let Some(mut listed) = source.list(name, limit, config.dotfiles)? else {
+            continue;
+        };
+        // A source of the user's may not know what is hidden, or how many are enough.
+        listed.truncated |= listed.entries.len() > limit;
+        listed.entries.truncate(limit);
+        listed
+            .entries
+            .retain(|entry| is_shown(&entry.name, config.dotfiles));
+        match &mut all {
+            None => all = Some(listed),
+            Some(all) => {
+                let known: HashSet<_> = all.entries.iter().map(|one| one.name.clone()).collect();
+                let new = listed.entries.into_iter();
+                all.entries
+                    .extend(new.filter(|one| !known.contains(&one.name)));
+                all.truncated |= listed.truncated;
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// The answer to `GET`: 200, or what a condition in the request makes of it.

@@ -22,7 +22,9 @@
 //! machine: then `Accept` has to do. A service worker that hands a navigation on sends it with the
 //! mode `navigate` and an empty destination, which is why the mode comes first.
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, Method};
+
+use crate::semantics::negotiate::accepts_by_name;
 
 /// What an answer that depends on [`is_navigation`] varies with; the one for "no" too.
 pub(super) const VARY: &str = "Accept, Sec-Fetch-Dest, Sec-Fetch-Mode";
@@ -188,28 +190,7 @@ fn token(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 
 /// Whether `Accept` names HTML itself: `*/*` is what programs say that know of no pages.
 fn names_html(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .any(|member| {
-            let mut parts = member.split(';').map(str::trim);
-            let range = parts.next().unwrap_or_default();
-            let is_html = range.eq_ignore_ascii_case("text/html")
-                || range.eq_ignore_ascii_case("application/xhtml+xml");
-            is_html && !parts.any(is_zero_weight)
-        })
-}
-
-/// `weight = OWS ";" OWS "q=" qvalue`: RFC 9110 §12.4.2, "a value of 0 means "not acceptable"".
-fn is_zero_weight(parameter: &str) -> bool {
-    match parameter.split_once('=') {
-        Some((name, value)) if name.trim().eq_ignore_ascii_case("q") => {
-            value.trim().parse().is_ok_and(|weight: f32| weight <= 0.0)
-        }
-        _ => false,
-    }
+    accepts_by_name(headers, "text/html") || accepts_by_name(headers, "application/xhtml+xml")
 }
 
 #[cfg(test)]

@@ -157,7 +157,10 @@ impl Source for Root {
 
 /// Remembers that reads of this file cannot be told not to wait.
 pub(super) fn cannot_read_cached(file: &File) {
-    let identity = file.metadata().ok().and_then(|metadata| Identity::of(&metadata));
+    let identity = file
+        .metadata()
+        .ok()
+        .and_then(|metadata| Identity::of(&metadata));
     UNCACHED.remember(identity.map(|identity| identity.device));
 }
 

@@ -311,10 +311,6 @@ impl Rules {
         });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rules.is_empty()
-    }
-
     /// Sets what is said about this file, in place of what is in `headers`. To a `Vary` that is
     /// there, the new names are added.
     pub(super) fn apply(&self, file: &File<'_>, headers: &mut HeaderMap) {

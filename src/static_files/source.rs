@@ -11,6 +11,10 @@ use std::{
 
 use bytes::Bytes;
 
+use super::{
+    listing::Listed,
+    open::{Root, cannot_read_cached},
+};
 use crate::{
     body::file::{read_cached_at, read_exact_at},
     semantics::conditional::EntityTag,
@@ -72,6 +76,22 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
     /// What is not the client's fault: it becomes a 500 and a `warn` event. That there is nothing
     /// under a name is no error but [`Found::Nothing`].
     fn open(&self, name: &Path, wait: Wait) -> io::Result<Found>;
+
+    /// The first `limit` entries of a directory, for [`StaticFiles::listing`]; `None` if it is none,
+    /// or if nothing is to be shown of it. Those whose names begin with a dot are left out unless
+    /// `dotfiles`. It may take its time.
+    ///
+    /// The default shows nothing.
+    ///
+    /// [`StaticFiles::listing`]: super::StaticFiles::listing
+    ///
+    /// # Errors
+    ///
+    /// What is not the client's fault: it becomes a 500 and a `warn` event.
+    fn list(&self, directory: &Path, limit: usize, dotfiles: bool) -> io::Result<Option<Listed>> {
+        let _ = (directory, limit, dotfiles);
+        Ok(None)
+    }
 }
 
 /// Whether to wait for a disk, or for whatever is slow.
@@ -163,16 +183,39 @@ impl SourceFile {
     }
 }
 
+/// A source that is known here, or one of the user's.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    Directory(Root),
+    Other(Arc<dyn Source>),
+}
+
+impl Source for Origin {
+    fn open(&self, name: &Path, wait: Wait) -> io::Result<Found> {
+        match self {
+            Self::Directory(root) => root.open(name, wait),
+            Self::Other(source) => source.open(name, wait),
+        }
+    }
+
+    fn list(&self, directory: &Path, limit: usize, dotfiles: bool) -> io::Result<Option<Listed>> {
+        match self {
+            Self::Directory(root) => root.list(directory, limit, dotfiles),
+            Self::Other(source) => source.list(directory, limit, dotfiles),
+        }
+    }
+}
+
 /// What tells a file, and the state it is in, from every other of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) length: u64,
-    /// Seconds and nanoseconds.
-    pub(super) modified: (i64, i64),
-    /// When the inode was last changed; no program can set it.
-    pub(super) changed: (i64, i64),
+    /// In nanoseconds since 1970.
+    pub(super) modified: i128,
+    /// When anything of it was last changed; no program can set it.
+    pub(super) changed: i128,
 }
 
 impl Identity {
@@ -184,8 +227,8 @@ impl Identity {
             device: metadata.dev(),
             inode: metadata.ino(),
             length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
         })
     }
 
@@ -193,6 +236,11 @@ impl Identity {
     pub(super) fn of(_: &Metadata) -> Option<Self> {
         None
     }
+}
+
+#[cfg(unix)]
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
 }
 
 /// The bytes of a file. Clones share them.
@@ -203,6 +251,15 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// What the file is at this moment; `None` if it is none of the system's.
+    #[cfg(feature = "compression")]
+    pub(super) fn identity(&self) -> io::Result<Option<Identity>> {
+        match self {
+            Self::Bytes(_) => Ok(None),
+            Self::File(file) => Ok(Identity::of(&file.metadata()?)),
+        }
+    }
+
     /// Exactly these bytes.
     ///
     /// # Errors
@@ -222,8 +279,13 @@ impl Content {
             }
             (Self::File(file), Wait::Blocking) => read_exact_at(file, offset, length),
             (Self::File(file), Wait::Never) => {
-                // Whatever it was, a read that waits will tell.
-                read_cached_at(file, offset, length).map_err(|_| io::ErrorKind::WouldBlock.into())
+                read_cached_at(file, offset, length).map_err(|error| {
+                    if error.kind() == io::ErrorKind::Unsupported {
+                        cannot_read_cached(file);
+                    }
+                    // Whatever it was, a read that waits will tell.
+                    io::ErrorKind::WouldBlock.into()
+                })
             }
         }
     }

@@ -162,5 +162,8 @@ fn the_answer_varies_with_all_that_decides() {
         .split(", ")
         .map(|name| name.parse().expect("a name"))
         .collect();
-    assert_eq!(names, [header::ACCEPT, SEC_FETCH_DEST, SEC_FETCH_MODE]);
+    assert_eq!(
+        names,
+        [http::header::ACCEPT, SEC_FETCH_DEST, SEC_FETCH_MODE]
+    );
 }

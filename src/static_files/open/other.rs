@@ -104,10 +104,6 @@ fn leads_to(path: &Path, name: &Path, symlinks: Symlinks, wait: Wait) -> io::Res
     Ok(path.canonicalize()?.join(resolve(path, name)?))
 }
 
-pub(super) fn identity(_: &Metadata) -> Option<Identity> {
-    None
-}
-
 pub(super) fn is_miss(error: &io::Error) -> bool {
     /// Windows says so of links in circles; its `ErrorKind` is not stable.
     const CANNOT_RESOLVE: i32 = 1921;

@@ -144,16 +144,6 @@ fn or_itself(name: &Path) -> &Path {
     }
 }
 
-pub(super) fn identity(metadata: &std::fs::Metadata) -> Option<Identity> {
-    Some(Identity {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        length: metadata.len(),
-        modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-        changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-    })
-}
-
 pub(super) fn is_miss(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
