@@ -26,7 +26,7 @@ use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
 
 use self::encode::{Encoded, encode};
 use super::digest;
-use crate::semantics::conditional::EntityTag;
+use crate::semantics::{conditional::EntityTag, negotiate::Coding};
 
 mod encode;
 #[cfg(test)]
@@ -34,14 +34,6 @@ mod tests;
 mod worth;
 
 pub(super) use self::worth::{is_compressible, is_in_flux};
-
-/// A content coding of RFC 9110 §8.4.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Coding {
-    Brotli,
-    Zstd,
-    Gzip,
-}
 
 /// Longer files are not compressed.
 const MAX_LENGTH: u64 = 16 << 20;

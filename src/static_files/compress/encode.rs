@@ -23,7 +23,7 @@ use brotli::{CompressorWriter, enc::BrotliEncoderParams};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 
-use super::Coding;
+use crate::semantics::negotiate::Coding;
 
 /// How much is compressed between two questions whether to go on: up to 40 ms of work, which the
 /// brotli compressor does by the megabyte.
