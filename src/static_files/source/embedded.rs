@@ -1,12 +1,17 @@
 //! Files that are a part of the program.
 
-use std::{borrow::Cow, fmt, io, marker::PhantomData, path::Path};
+use std::{
+    borrow::Cow, collections::BTreeSet, ffi::OsStr, fmt, io, marker::PhantomData, path::Path,
+};
 
 use bytes::Bytes;
 use rust_embed::Embed;
 
 use super::{Found, MemoryFiles, Source, SourceFile, Wait, memory::key};
-use crate::static_files::digest;
+use crate::static_files::{
+    digest,
+    listing::{DirEntry, Listed, is_shown},
+};
 
 /// The files that [rust-embed] puts into the program: a [`Source`].
 ///
@@ -93,6 +98,16 @@ where
             None => Ok(key(name).map_or(Found::Nothing, |name| open_on_disk::<E>(&name))),
         }
     }
+
+    fn list(&self, directory: &Path, limit: usize, dotfiles: bool) -> io::Result<Option<Listed>> {
+        match &self.carried {
+            Some(files) => files.list(directory, limit, dotfiles),
+            None => {
+                Ok(key(directory)
+                    .and_then(|directory| list_on_disk::<E>(&directory, limit, dotfiles)))
+            }
+        }
+    }
 }
 
 /// rust-embed opens more names than it lists: other spellings, links, a FIFO.
@@ -119,6 +134,43 @@ fn open_on_disk<E: Embed>(name: &str) -> Found {
         true => Found::Directory,
         false => Found::Nothing,
     }
+}
+
+/// What one folder has of all that are listed.
+fn list_on_disk<E: Embed>(directory: &str, limit: usize, dotfiles: bool) -> Option<Listed> {
+    let below = match directory {
+        "" => String::new(),
+        directory => format!("{directory}/"),
+    };
+    let mut listed = Listed::default();
+    let mut seen = BTreeSet::new();
+    for name in E::iter() {
+        let relative = name.strip_prefix('/').unwrap_or(&name);
+        let Some(rest) = relative.strip_prefix(&below) else {
+            continue;
+        };
+        let (child, is_directory) = match rest.split_once('/') {
+            Some((child, _)) => (child, true),
+            None => (rest, false),
+        };
+        if !seen.insert((child.to_owned(), is_directory)) {
+            continue;
+        }
+        if seen.len() > limit {
+            listed.truncated = true;
+            break;
+        }
+        if !is_shown(OsStr::new(child), dotfiles) {
+            continue;
+        }
+        if is_directory {
+            listed.entries.push(DirEntry::directory(child, None));
+        } else if let Some(file) = E::get(&name) {
+            let length = file.data.len() as u64;
+            listed.entries.push(DirEntry::file(child, length, None));
+        }
+    }
+    (directory.is_empty() || !seen.is_empty()).then_some(listed)
 }
 
 fn bytes(data: Cow<'static, [u8]>) -> Bytes {

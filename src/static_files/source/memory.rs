@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap},
+    ffi::OsStr,
     fmt, io,
     path::Path,
     sync::Arc,
@@ -13,7 +14,13 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::{Content, Found, Source, SourceFile, Wait};
-use crate::{semantics::conditional::EntityTag, static_files::digest};
+use crate::{
+    semantics::conditional::EntityTag,
+    static_files::{
+        digest,
+        listing::{DirEntry, Listed, is_shown},
+    },
+};
 
 /// Files in memory, by their names: a [`Source`] that never waits.
 ///
@@ -39,8 +46,8 @@ use crate::{semantics::conditional::EntityTag, static_files::digest};
 ///
 /// The entity tag of each is the hash of its bytes, computed when it is put in (at most a few
 /// milliseconds for a MiB). Names are UTF-8, relative, and separated by `/`; the
-/// directories are those that the names have. A name that no path has (with an empty segment, `.`
-/// or `..`) is never found.
+/// directories are those that the names have. A name that no path has (empty, with an empty
+/// segment, `.`, or `..`) is never found.
 ///
 /// Clones share everything, and what is put into one later is not in the others. To change what is
 /// served while it is, wrap it in a [`Source`] that holds the one of the moment:
@@ -128,8 +135,11 @@ impl MemoryFiles {
         sha256: [u8; 32],
         modified: Option<SystemTime>,
     ) {
-        let tree = Arc::make_mut(&mut self.tree);
         let name = name.strip_prefix('/').unwrap_or(name);
+        if name.is_empty() {
+            return;
+        }
+        let tree = Arc::make_mut(&mut self.tree);
         let mut rest = name;
         while !rest.is_empty() {
             let (directory, child) = rest.rsplit_once('/').unwrap_or(("", rest));
@@ -174,6 +184,37 @@ impl Source for MemoryFiles {
             true => Ok(Found::Directory),
             false => Ok(Found::Nothing),
         }
+    }
+
+    fn list(&self, directory: &Path, limit: usize, dotfiles: bool) -> io::Result<Option<Listed>> {
+        let Some(directory) = key(directory) else {
+            return Ok(None);
+        };
+        let Some(children) = self.tree.directories.get(&*directory) else {
+            return Ok(directory.is_empty().then(Listed::default));
+        };
+        let mut listed = Listed {
+            entries: Vec::new(),
+            truncated: children.len() > limit,
+        };
+        for child in children.iter().take(limit) {
+            if !is_shown(OsStr::new(&**child), dotfiles) {
+                continue;
+            }
+            let name = match directory.is_empty() {
+                true => child.to_string(),
+                false => format!("{directory}/{child}"),
+            };
+            if self.tree.directories.contains_key(name.as_str()) {
+                listed.entries.push(DirEntry::directory(&**child, None));
+            }
+            if let Some(file) = self.tree.files.get(name.as_str()) {
+                let length = file.bytes.len() as u64;
+                let entry = DirEntry::file(&**child, length, file.modified);
+                listed.entries.push(entry);
+            }
+        }
+        Ok(Some(listed))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use tower_gateway::{
     StaticFiles,
     semantics::conditional::EntityTag,
-    static_files::{Found, MemoryFiles, Source, SourceFile, Wait},
+    static_files::{DirEntry, Found, Listed, MemoryFiles, Source, SourceFile, Wait},
 };
 
 use super::tree::{Got, ask, get, get_with, request};
@@ -302,7 +302,9 @@ async fn names_in_memory_are_taken_as_paths_have_them() {
         .file("both", "file")
         .file("both/index.html", "directory")
         .file("a//b.txt", "empty segment")
-        .file("c/../d.txt", "dots");
+        .file("c/../d.txt", "dots")
+        .file("", "no name")
+        .file("/", "no name either");
     let files = StaticFiles::from_source(files);
     for (target, status, body) in [
         ("/slash.txt", 200, "slash"),
@@ -313,6 +315,7 @@ async fn names_in_memory_are_taken_as_paths_have_them() {
         ("/a/b.txt", 404, ""),
         ("/c/../d.txt", 404, ""),
         ("/d.txt", 404, ""),
+        ("/", 404, ""),
     ] {
         let got = get(&files, target).await;
         assert_eq!(got.status, status, "{target}");
@@ -338,6 +341,81 @@ fn what_is_put_into_a_clone_is_not_in_the_others() {
     };
     assert!(has(&one, "a") && !has(&one, "b"));
     assert!(has(&two, "a") && has(&two, "b"));
+}
+
+/// What a source says that a directory has, in order.
+fn listed(source: &impl Source, name: &str, limit: usize, dotfiles: bool) -> Option<Listed> {
+    let mut listed = source.list(name.as_ref(), limit, dotfiles).unwrap()?;
+    listed.entries.sort_by_key(|entry| format!("{entry:?}"));
+    Some(listed)
+}
+
+fn lists_the_site(source: &impl Source) {
+    let of = |mut entries: Vec<DirEntry>| {
+        entries.sort_by_key(|entry| format!("{entry:?}"));
+        let truncated = false;
+        Some(Listed { entries, truncated })
+    };
+    let shown = vec![
+        DirEntry::directory(".well-known", None),
+        DirEntry::directory("docs", None),
+        DirEntry::file("data.json", 15, None),
+        DirEntry::file("empty.txt", 0, None),
+        DirEntry::file("größe und form.txt", 46, None),
+        DirEntry::file("index.html", 39, None),
+        DirEntry::file("style.css", 21, None),
+    ];
+    let mut all = shown.clone();
+    all.push(DirEntry::file(".hidden", 7, None));
+    assert_eq!(listed(source, "", 100, false), of(shown), "{source:?}");
+    assert_eq!(listed(source, "", 100, true), of(all), "{source:?}");
+    let docs = vec![
+        DirEntry::directory("guide", None),
+        DirEntry::file("index.html", 35, None),
+    ];
+    assert_eq!(listed(source, "docs", 2, false), of(docs), "{source:?}");
+    let guide = vec![DirEntry::file("page.txt", 7, None)];
+    assert_eq!(
+        listed(source, "docs/guide", 1, false),
+        of(guide),
+        "{source:?}"
+    );
+    for none in [
+        "doc",
+        "none",
+        "style.css",
+        "docs/index.html",
+        "docs/guide/page.txt",
+    ] {
+        assert_eq!(listed(source, none, 100, true), None, "{source:?} {none}");
+    }
+    // Of too many, some.
+    let some = listed(source, "", 3, true).unwrap();
+    assert!(
+        some.truncated && some.entries.len() == 3,
+        "{source:?} {some:?}"
+    );
+    let exact = listed(source, "", 8, true).unwrap();
+    assert!(
+        !exact.truncated && exact.entries.len() == 8,
+        "{source:?} {exact:?}"
+    );
+}
+
+#[test]
+fn directories_in_memory_list_what_names_imply() {
+    lists_the_site(&MemoryFiles::from_iter(contents()));
+    let empty = listed(&MemoryFiles::new(), "", 1, false);
+    assert_eq!(empty, Some(Listed::default()));
+}
+
+#[cfg(feature = "embed")]
+#[test]
+fn directories_in_the_program_list_what_names_imply() {
+    use tower_gateway::static_files::EmbeddedFiles;
+
+    lists_the_site(&EmbeddedFiles::<embedded::Site>::new());
+    lists_the_site(&EmbeddedFiles::<embedded::Carried>::new());
 }
 
 #[cfg(feature = "embed")]
