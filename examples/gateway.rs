@@ -17,6 +17,7 @@ use tower::{Layer, Service, ServiceBuilder, service_fn, util::BoxCloneSyncServic
 use tower_gateway::{
     Body, BoxError, ConcurrencyLimit, GatewayProxy, PathDispatch, SpoolRequests, StaticFiles,
     serve::{Listener, RequestBody, serve},
+    static_files::Listing,
 };
 
 const HELP: &str = "\
@@ -31,11 +32,15 @@ usage: gateway --listen ADDR [flags]
   --limit N              at most N requests with all upstreams at once (default: no limit)
   --queue N              how many may wait for that (default: 256)
   --queue-timeout SECS   and how long (default: 5)
+  --listing              shows what is in folders without an index.html
+  --spa FILE             the page of an application of one page: FILE of the folder answers a person
+                         where there would be a 404
+  --cache                keeps up to 64 MiB of files of each folder in memory
   --runtime-threads N    threads of the server (default: one for each processor)
   --help                 this text
 
 not yet: --wsgi PREFIX=MODULE:CALLABLE (with --wsgi-dir, --python, --workers, --threads,
---timeout), --listing, --spa, --cache, several URLs for one prefix, uwsgi:// URLs
+--timeout), several URLs for one prefix, uwsgi:// URLs
 ";
 
 /// What was asked for on the command line.
@@ -47,6 +52,9 @@ struct Flags {
     limit: Option<usize>,
     queue: Option<usize>,
     queue_timeout: Option<Duration>,
+    listing: bool,
+    spa: Option<String>,
+    cache: bool,
     runtime_threads: Option<usize>,
 }
 
@@ -88,6 +96,9 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
                 let seconds = arguments.value()?.parse()?;
                 flags.queue_timeout = Some(Duration::try_from_secs_f64(seconds)?);
             }
+            Long("listing") => flags.listing = true,
+            Long("spa") => flags.spa = Some(arguments.value()?.string()?),
+            Long("cache") => flags.cache = true,
             Long("runtime-threads") => {
                 flags.runtime_threads = Some(arguments.value()?.parse()?);
             }
@@ -95,10 +106,9 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
                 print!("{HELP}");
                 std::process::exit(0);
             }
-            Long(
-                flag @ ("wsgi" | "wsgi-dir" | "python" | "workers" | "threads" | "timeout"
-                | "listing" | "spa" | "cache"),
-            ) => return Err(format!("--{flag} is not there yet").into()),
+            Long(flag @ ("wsgi" | "wsgi-dir" | "python" | "workers" | "threads" | "timeout")) => {
+                return Err(format!("--{flag} is not there yet").into());
+            }
             _ => return Err(argument.unexpected().into()),
         }
     }
@@ -135,14 +145,14 @@ async fn start(flags: Flags) -> Result<(), BoxError> {
         Some(path) => {
             let listener = UnixListener::bind(path)?;
             println!("listening on unix:{path}");
-            let result = serve_files(listener, &flags.files, dynamic).await;
+            let result = serve_files(listener, &flags, dynamic).await;
             std::fs::remove_file(path)?;
             result
         }
         None => {
             let listener = TcpListener::bind(listen).await?;
             println!("listening on http://{}", listener.local_addr()?);
-            serve_files(listener, &flags.files, dynamic).await
+            serve_files(listener, &flags, dynamic).await
         }
     }
 }
@@ -208,30 +218,46 @@ async fn not_found<B>(_: Request<B>) -> Result<Response<Body>, Infallible> {
 
 async fn serve_files<L: Listener>(
     listener: L,
-    files: &[(String, String)],
+    flags: &Flags,
     dynamic: App,
 ) -> Result<(), BoxError> {
     // Files stand outside: they are answered whatever the applications are busy with. The first
     // folder stays a type of its own, so that the usual case boxes nothing for a file.
-    match files {
+    match &*flags.files {
         [] => serve_until_told(listener, dynamic).await,
         [first, rest @ ..] => {
             let mut app = dynamic;
             for folder in rest.iter().rev() {
-                app = BoxCloneSyncService::new(static_files(folder)?.layer(app));
+                app = BoxCloneSyncService::new(static_files(flags, folder)?.layer(app));
             }
-            serve_until_told(listener, static_files(first)?.layer(app)).await
+            serve_until_told(listener, static_files(flags, first)?.layer(app)).await
         }
     }
 }
 
-fn static_files((prefix, directory): &(String, String)) -> Result<StaticFiles, BoxError> {
+fn static_files(
+    flags: &Flags,
+    (prefix, directory): &(String, String),
+) -> Result<StaticFiles, BoxError> {
     if !std::fs::metadata(directory)?.is_dir() {
         return Err(format!("--static {prefix}={directory}: that is not a folder").into());
     }
     // `at` panics on a prefix that is not a path; from a command line, that is an error.
     prefix.parse::<tower_gateway::semantics::mount::Prefix>()?;
-    Ok(StaticFiles::new(directory).at(prefix))
+    let mut files = StaticFiles::new(directory).at(prefix);
+    if flags.cache {
+        files = files.cache(64 << 20);
+    }
+    if flags.listing {
+        files = files.listing(Listing::new());
+    }
+    if let Some(page) = &flags.spa {
+        if !std::fs::metadata(std::path::Path::new(directory).join(page))?.is_file() {
+            return Err(format!("--spa {page}: {directory} has no such file").into());
+        }
+        files = files.spa(page);
+    }
+    Ok(files)
 }
 
 async fn serve_until_told<L, S>(listener: L, app: S) -> Result<(), BoxError>

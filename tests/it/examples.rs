@@ -357,6 +357,33 @@ mod gateway {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn the_switches_of_files() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("music")).unwrap();
+        std::fs::write(folder.path().join("music/song.txt"), "la").unwrap();
+        std::fs::write(folder.path().join("index.html"), "the page").unwrap();
+        let files = format!("/={}", folder.path().display());
+        let mut arguments = vec!["--listen", "127.0.0.1:0", "--static", &files];
+        let plain = Example::start("gateway", &arguments);
+        assert_eq!(get(plain.addr, "/music/").await.status, 404);
+
+        arguments.extend(["--listing", "--cache", "--spa", "index.html"]);
+        let example = Example::start("gateway", &arguments);
+        // Twice: the second answer comes from memory.
+        for _ in 0..2 {
+            let list = get(example.addr, "/music/").await;
+            assert!(list.text().contains("song.txt"), "{}", list.text());
+            assert_eq!(get(example.addr, "/music/song.txt").await.text(), "la");
+        }
+        let target = "/users/7 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+        let person = format!("GET {target}Sec-Fetch-Mode: navigate\r\n\r\n");
+        let page = exchange(example.addr, person).await;
+        assert_eq!((page.status, page.text()), (200, "the page".to_owned()));
+        let script = format!("GET {target}Sec-Fetch-Mode: cors\r\n\r\n");
+        assert_eq!(exchange(example.addr, script).await.status, 404);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn on_a_unix_socket() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("gateway.sock");
@@ -405,6 +432,10 @@ mod gateway {
             (
                 &[LISTEN[0], LISTEN[1], "--proxy", "/=http://a,http://b"],
                 "several upstreams",
+            ),
+            (
+                &[LISTEN[0], LISTEN[1], "--static", "/=src", "--spa", "no"],
+                "No such file",
             ),
             (&[LISTEN[0], LISTEN[1], "--limit", "0"], "--limit 0"),
             (&[LISTEN[0], LISTEN[1], "--queue", "1"], "need --limit"),
