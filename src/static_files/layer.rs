@@ -92,7 +92,7 @@ impl Clone for Config {
     fn clone(&self) -> Self {
         Self {
             at: self.at.clone(),
-            paths: self.paths.clone(),
+            paths: self.paths,
             dotfiles: self.dotfiles,
             index: self.index.clone(),
             directory_redirect: self.directory_redirect,

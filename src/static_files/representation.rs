@@ -74,7 +74,7 @@ pub(super) fn all(
     let offer = offer(config, &located, essence(&media_type), wait)?;
     let manifest = config.memory().manifest.get(config, wait)?;
     let is_negotiated = offer.is_negotiated;
-    let kept = |coding, located: Located<'_>| {
+    let keep = |coding, located: Located<'_>| {
         let previous = previous
             .into_iter()
             .flat_map(Resource::representations)
@@ -85,7 +85,7 @@ pub(super) fn all(
             None => {
                 let media_type = media_type.clone();
                 Representation::new(config, located, media_type, coding, is_negotiated, wait)?
-                    .to_keep(config, wait)
+                    .kept(config, wait)
             }
         }
     };
@@ -98,10 +98,10 @@ pub(super) fn all(
                 name,
                 ..located
             };
-            coded.push(kept(Some(coding), beside)?);
+            coded.push(keep(Some(coding), beside)?);
         }
     }
-    let plain = kept(None, located)?;
+    let plain = keep(None, located)?;
     Ok(Resource { plain, coded })
 }
 
@@ -164,7 +164,7 @@ impl Representation {
     }
 
     /// With all that is done once for many answers.
-    fn to_keep(mut self, config: &Config, wait: Wait) -> io::Result<Self> {
+    fn kept(mut self, config: &Config, wait: Wait) -> io::Result<Self> {
         self.not_modified = Some(not_modified(&self.headers));
         if self.length <= config.cache.map_or(0, |cache| cache.files_up_to) {
             let length = usize::try_from(self.length).map_err(io::Error::other)?;

@@ -84,8 +84,8 @@ fn without_it_accept_has_to_name_html() {
         ("accept: text/html;q=0", false),
         ("accept: text/html;q=0.000, */*", false),
         ("accept: text/html ; Q=0 , */*", false),
-        ("accept: text/html;level=1;q=0.4", true),
-        ("accept: text/html;q=0, text/html;level=1", true),
+        ("accept: text/html;charset=utf-8;q=0.4", true),
+        ("accept: text/html;level=1", false),
         ("accept: text/htmlx, x-text/html", false),
         ("accept: image/png|accept: text/html", true),
         // What cannot be one token says nothing.

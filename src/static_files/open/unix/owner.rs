@@ -132,7 +132,8 @@ fn below_root<'a>(root: &Path, target: &'a Path) -> io::Result<&'a Path> {
     let resolved = root.canonicalize()?;
     target
         .strip_prefix(resolved)
-        .map_err(|_| Errno::XDEV.into())
+        .ok()
+        .ok_or_else(|| Errno::XDEV.into())
 }
 
 #[derive(Debug, PartialEq, Eq)]
