@@ -15,6 +15,7 @@ use quick_cache::sync::Cache;
 use super::{
     compress::{State, is_in_flux},
     source::Content,
+    validators::EntityTags,
 };
 use super::{
     find::Located,
@@ -180,7 +181,7 @@ fn offer_compressed(config: &Config, located: &Located<'_>, media_type: &str, of
     // Even while it is not yet compressed: a cache must not keep this answer for those that
     // accept less, or more.
     offer.is_negotiated = true;
-    let mut is_absent = false;
+    let mut absent = Vec::new();
     for coding in MADE_HERE {
         if offer.codings.contains(&coding) {
             continue;
@@ -188,13 +189,13 @@ fn offer_compressed(config: &Config, located: &Located<'_>, media_type: &str, of
         match store.get(&key, coding) {
             State::Ready(_) => offer.codings.push(coding),
             State::NotWorth => {}
-            State::Absent => is_absent = true,
+            State::Absent => absent.push(coding),
         }
     }
-    if is_absent && !is_in_flux(located.file.modified, SystemTime::now()) {
+    if !absent.is_empty() && !is_in_flux(located.file.modified, SystemTime::now()) {
         let content = located.file.content.clone();
         let (length, identity) = (located.file.length, located.file.identity);
-        store.start(&key, &MADE_HERE, move || {
+        store.start(&key, &absent, move || {
             read_unchanged(&content, length, identity)
         });
     }
@@ -219,11 +220,10 @@ fn compressed(config: &Config, located: &Located<'_>, coding: Coding) -> Option<
     let store = config.memory().compressed.as_ref()?;
     match store.get(&Key::of(located)?, coding) {
         State::Ready(variant) => {
-            let file = SourceFile::from_bytes(variant.bytes).etag(variant.etag);
-            Some(match located.file.modified {
-                Some(time) => file.modified(time),
-                None => file,
-            })
+            let mut file = SourceFile::from_bytes(variant.bytes);
+            file.modified = located.file.modified;
+            file.etag = (config.tags != EntityTags::Off).then_some(variant.etag);
+            Some(file)
         }
         State::NotWorth | State::Absent => None,
     }

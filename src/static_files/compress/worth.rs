@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+#[cfg(test)]
+mod tests;
+
 /// Shorter files are left as they are. Head and body of such an answer fit into one packet with or
 /// without compression, so that it arrives no sooner; but the client would have to decompress it,
 /// and an entry would be kept whose key takes as much as it saves.

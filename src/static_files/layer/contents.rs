@@ -52,8 +52,15 @@ impl StaticFiles {
     /// Until a file is compressed it is sent as it is. Brotli and gzip, at levels that take time
     /// and are worth it for what is sent many times; at most half of the processors, and two, work
     /// on that at a time. What is less than 512 bytes or more than 16 MiB is left alone, and so is
-    /// what is compressed already (pictures, videos, archives) or hardly shrinks. A file
-    /// [beside the file](Self::precompressed) is preferred.
+    /// what is compressed already (pictures, videos, archives) or hardly shrinks. A file that was
+    /// changed within the last ten seconds waits, since it may be a log.
+    ///
+    /// A file [beside the file](Self::precompressed) is preferred, and one that a build made at
+    /// brotli's level 11 is about a tenth shorter. There is no zstd, whose compressor is C.
+    ///
+    /// Besides those `bytes`, the work on a file takes up to 65 MiB and the file's length twice.
+    /// Files that do not fit into `bytes` together are compressed anew when they are asked for
+    /// again; the work then rests ten times as long as it took, so that it never takes much.
     ///
     /// What is compressed has a tag of its own, so ranges and conditions count as for other files.
     ///

@@ -4,6 +4,8 @@
 mod cache_policy;
 #[cfg(target_os = "linux")]
 mod cached;
+#[cfg(feature = "compression")]
+mod compressed;
 #[cfg(target_os = "linux")]
 mod confinement;
 mod directories;

@@ -9,8 +9,8 @@ use std::{
 
 use tower_gateway::{
     StaticFiles,
-    semantics::conditional::EntityTag,
-    static_files::{DirEntry, Found, Listed, MemoryFiles, Source, SourceFile, Wait},
+    semantics::{conditional::EntityTag, negotiate::Coding},
+    static_files::{DirEntry, Found, Listed, Listing, MemoryFiles, Source, SourceFile, Wait},
 };
 
 use super::tree::{Got, ask, get, get_with, request};
@@ -128,6 +128,18 @@ fn sources() -> Vec<(&'static str, StaticFiles)> {
     ]
 }
 
+/// All of them, with and without a cache; with it, twice.
+fn kept_and_not() -> Vec<(String, StaticFiles)> {
+    let mut all = Vec::new();
+    for (source, files) in sources() {
+        all.push((source.to_owned(), files.clone()));
+        let cached = files.cache(1 << 20);
+        all.push((format!("{source}, cached"), cached.clone()));
+        all.push((format!("{source}, from the cache"), cached));
+    }
+    all
+}
+
 #[tokio::test]
 async fn every_source_answers_alike() {
     const HTML: &str = "text/html; charset=utf-8";
@@ -187,7 +199,7 @@ async fn every_source_answers_alike() {
         ("OPTIONS", "/style.css", 204, None, ""),
     ];
     let contents = contents();
-    for (source, files) in sources() {
+    for (source, files) in kept_and_not() {
         for &(method, target, status, media_type, what) in table {
             let got = ask(files.clone(), request(method, target, &[])).await;
             let asked = format!("{source}: {method} {target}: {got:?}");
@@ -213,7 +225,7 @@ async fn every_source_answers_alike() {
 
 #[tokio::test]
 async fn conditions_and_ranges_are_the_same_for_every_source() {
-    for (source, files) in sources() {
+    for (source, files) in kept_and_not() {
         let whole = get(&files, "/style.css").await;
         let etag = whole.header("etag").unwrap().to_owned();
         let table: &[(&[(&str, &str)], u16, &str)] = &[
@@ -264,6 +276,41 @@ async fn a_tag_of_content_is_the_same_wherever_the_content_is() {
     let of_content = &tags["memory"];
     assert_ne!(&on_disk, of_content);
     assert!(tags.values().all(|tag| tag == of_content), "{tags:?}");
+}
+
+#[tokio::test]
+async fn every_source_that_can_be_listed_is() {
+    for (source, files) in sources() {
+        let files = files.listing(Listing::new());
+        let got = get_with(&files, "/docs/guide/", &[("accept", "application/json")]).await;
+        // A user's own does not say what it has, unless it wants to.
+        if source == "own" {
+            assert_eq!(got.status, 404, "{source}");
+            continue;
+        }
+        assert_eq!(got.status, 200, "{source}: {got:?}");
+        let listed: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+        assert_eq!(listed["entries"][0]["name"], "page.txt", "{source}");
+        assert_eq!(listed["entries"][0]["size"], 7, "{source}");
+        assert_eq!(listed["total"], 1, "{source}");
+        assert_eq!(get(&files, "/docs/guide").await.status, 308, "{source}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_beside_a_file_in_memory_counts_like_one_on_the_disk() {
+    let files = MemoryFiles::new()
+        .file("a.css", "body { color: teal }")
+        .file("a.css.gz", "in another form");
+    let files = StaticFiles::from_source(files).precompressed([Coding::Gzip]);
+    let plain = get(&files, "/a.css").await;
+    let gzip = get_with(&files, "/a.css", &[("accept-encoding", "gzip")]).await;
+    assert_eq!(plain.text(), "body { color: teal }");
+    assert_eq!(gzip.text(), "in another form");
+    assert_eq!(gzip.header("content-encoding"), Some("gzip"));
+    assert_eq!(gzip.header("content-type"), plain.header("content-type"));
+    assert_eq!(plain.header("vary"), Some("accept-encoding"));
+    assert_ne!(gzip.header("etag"), plain.header("etag"));
 }
 
 #[tokio::test]
