@@ -39,10 +39,14 @@
 //!
 //! # What is served
 //!
-//! Regular files below the root. A FIFO, a socket, or a device is a miss and never waited for;
-//! so is a name that is too long, one that may not be read, and one with a slash behind a file.
-//! Symbolic links are followed if what they end at is in the root. A segment that begins with a dot
-//! is hidden, but for `.well-known`. Names need not be UTF-8 on Unix. What goes wrong besides (a
+//! Regular files below the root: a directory ([`StaticFiles::new`]), or anything else that knows
+//! names and bytes ([`Source`]: [`MemoryFiles`], files in the program with the feature `embed`, one
+//! of your own). Several roots are looked into in order ([`StaticFiles::root`]).
+//!
+//! A FIFO, a socket, or a device is a miss and never waited for; so is a name that is too long, one
+//! that may not be read, and one with a slash behind a file. Symbolic links are followed if what
+//! they end at is in the root; [`Symlinks`] says otherwise. A segment that begins with a dot is
+//! hidden, but for `.well-known`. Names need not be UTF-8 on Unix. What goes wrong besides (a
 //! disk that fails, no descriptor left) is a 500 with an [`Error`](crate::Error) of kind
 //! [`Io`](crate::ErrorKind::Io) in the response's extensions, and a `warn` event.
 //!
@@ -55,22 +59,41 @@
 //! without following links, which is as strict and slower. On other systems a path is checked
 //! before it is opened, and who may write into the root can win a race between the two.
 //!
-//! A directory with a slash behind it answers with its first index file. Without the slash it
-//! redirects to the one with it, if there is an index file; the mount (this layer's, one of
-//! `PathDispatch`, one of axum's `nest_service` with the feature `axum`) and the query are kept.
-//! A directory without an index file is a miss, so it takes no path from the application inside.
+//! A directory with a slash behind it answers with its first index file, or with a list of what is
+//! in it ([`StaticFiles::listing`]). Without the slash it redirects to the one with it, if there is
+//! one of the two; the mount (this layer's, one of `PathDispatch`, one of axum's `nest_service` with
+//! the feature `axum`) and the query are kept. Any other directory is a miss, so it takes no path
+//! from the application inside.
+//!
+//! Other names can be tried for a path ([`StaticFiles::try_files`], [`StaticFiles::clean_urls`]), and
+//! an answer of the service inside can lead to a file: one that it names
+//! ([`StaticFiles::accel_redirect`]), the page of an application of one page
+//! ([`StaticFiles::spa`]), the page of an error ([`StaticFiles::error_page`]).
 //!
 //! # What it says about a file
 //!
 //! * `Content-Type` by the extension. `; charset=utf-8` for `text/*`, JavaScript included; not for
 //!   XML, which names its own encoding, nor for JSON, which has no other.
-//!   `application/octet-stream` for what is unknown.
+//!   `application/octet-stream` for what is unknown; and `X-Content-Type-Options: nosniff`.
 //! * `ETag`, strong, from the size and the modification time in nanoseconds: replicas that keep
-//!   times agree. `Last-Modified` in whole seconds, unless that is in the future. Neither for a
-//!   file of the first two seconds of 1970 or before: such times (Nix, reproducible images) say
-//!   nothing, and a wrong 304 is worse than none.
-//! * Conditional requests by RFC 9110 §13.2.2, and single ranges with `If-Range` by §14. Of a
-//!   request for several ranges the whole file is the answer.
+//!   times agree. Or from the content, or from a file beside the file: [`EntityTags`]. Of a time that
+//!   says nothing (the first two seconds of 1970, which Nix and reproducible images give to all
+//!   files; before 1970; the future) the tag is made from the content, since a wrong 304 is worse
+//!   than none. A file that was changed less than 20 milliseconds ago (two seconds, where times are
+//!   whole seconds) may change again in the same tick of its clock: its tag is weak and another one.
+//! * `Last-Modified` in whole seconds, where the time says something.
+//! * `Cache-Control` and other fields by rules ([`StaticFiles::cache_control`],
+//!   [`StaticFiles::header`]), and `immutable` for names with a hash
+//!   ([`StaticFiles::immutable_in`]). None by default.
+//! * Conditional requests by RFC 9110 §13.2.2, and ranges with `If-Range` by §14: one, or several as
+//!   `multipart/byteranges`. Ranges that overlap, or lie closer than the head of a part takes, are
+//!   merged; more than 200, with 20 overlaps or 20 steps backwards, or more bytes than the whole
+//!   are answered with the whole.
+//! * `Content-Encoding`, by q-values, for files that lie compressed beside the file
+//!   ([`StaticFiles::precompressed`]) or are compressed here, once each
+//!   ([`StaticFiles::compress`](StaticFiles), feature `compression`). Each coding has a tag of its
+//!   own, so that ranges and conditions mean the same bytes; `Vary` goes with every answer about
+//!   such a file.
 //!
 //! # Cost
 //!
@@ -85,6 +108,10 @@
 //! ([`StaticFiles::at`]) costs nothing.
 //! `HEAD`, 304, and 412 read nothing.
 //!
+//! With [`StaticFiles::cache`], bytes and heads of answers are kept in memory, and a miss is
+//! remembered: an answer then asks the disk for nothing but, once a second and path, whether all is
+//! as it was.
+//!
 //! A file that becomes shorter while it is sent ends the body with an error, which breaks the
 //! connection off; of one that grows, the length that was announced is sent. To change a file,
 //! write another and rename it.
@@ -92,20 +119,33 @@
 //! Dropping the response future or the body at any point closes the file, as soon as a read
 //! that is under way in the pool is over.
 //!
-//! # What it does not do
+//! # Coming from `tower_http::services::ServeDir`
 //!
-//! No compression, no listing, no `Cache-Control`. Nothing is kept in memory between requests.
-//! tower-http's `CompressionLayer` and `SetResponseHeaderLayer` go around it.
+//! | `ServeDir` | here |
+//! |---|---|
+//! | `ServeDir::new(path)` | [`StaticFiles::new`] |
+//! | `ServeFile::new(file)` | a [`Source`] with one file, or `try_files(["file"])` |
+//! | `.fallback(service)` | `.layer(service)`: what is inside has the misses |
+//! | `.not_found_service(ServeFile::new("404.html"))` | [`error_page`](StaticFiles::error_page) |
+//! | `.fallback(ServeFile::new("index.html"))` | [`spa`](StaticFiles::spa), which leaves a missing script a 404 |
+//! | `.call_fallback_on_method_not_allowed(true)` | the default; [`fall_through`](StaticFiles::fall_through) says otherwise |
+//! | `.append_index_html_on_directories(false)` | [`index(None::<&str>)`](StaticFiles::index) |
+//! | `.html_as_default_extension(true)` | [`clean_urls`](StaticFiles::clean_urls) |
+//! | `.precompressed_br()`, `_gzip()`, `_zstd()` | [`precompressed`](StaticFiles::precompressed); there is no deflate |
+//! | `.with_buf_chunk_size(n)` | nothing: a file of up to 128 KiB leaves in one piece, a larger one in such |
+//! | `.redirect_path_prefix(prefix)` | nothing: the mount is known |
+//! | `.ignore_multi_range_requests(true)` | nothing: several ranges are answered, within limits |
+//! | `ServeDir::with_backend(backend)` | [`from_source`](StaticFiles::from_source) |
+//! | `SetResponseHeaderLayer` for `Cache-Control` | [`cache_control`](StaticFiles::cache_control) |
+//! | `CompressionLayer` around it | [`compress`](StaticFiles) (feature `compression`), once per file |
 //!
-//! # Differences from `tower_http::services::ServeDir`
-//!
-//! As a layer it is in front of the application, and a miss or another method goes there; `ServeDir`
-//! ends a stack, or has a fallback. Symbolic links that lead out of the root and names that begin with a dot
-//! are misses. A path is read before it is decoded, so that what guards a part of the tree guards
-//! every spelling of it; an encoded slash is 400. `If-Range` counts, a range in an unknown unit is
-//! ignored, several ranges get the whole file. The redirect to a directory is 308, keeps the mount,
-//! and happens only where there is an index file. Text has a charset. There are no precompressed
-//! variants, and no file backend but the disk.
+//! What is otherwise the same and differs: as a layer it is in front of the application; `ServeDir`
+//! ends a stack. Symbolic links that lead out of the root and names that begin with a dot are
+//! misses. A path is read before it is decoded, so that what guards a part of the tree guards
+//! every spelling of it; an encoded slash is 400. `If-Range` counts, and a range in an unknown unit
+//! is ignored. A precompressed file without its original, or older than it, does not count. The
+//! redirect to a directory is 308, and happens only where there is something to show. Text has a
+//! charset.
 
 mod answer;
 mod cache;
