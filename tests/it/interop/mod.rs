@@ -1,11 +1,15 @@
 //! The whole way: a client over a socket, this crate, a real server, a real application.
 
 mod browser;
+mod curl;
 mod django;
+mod files;
 mod flask;
+mod redbot;
 mod tornado;
 mod uwsgi;
 mod websockets;
+mod zsync;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 

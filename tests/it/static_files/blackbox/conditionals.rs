@@ -117,13 +117,13 @@ fn tags() -> Vec<Probe> {
             "RFC 9110 §13.1.2",
             "the last of a list",
             &[(INM, "\"a\", W/\"b\", {etag}")],
-            { not_modified() },
+            not_modified(),
         ),
         (
             "RFC 9110 §13.1.2",
             "a list without a space",
             &[(INM, "\"a\",{etag},\"b\"")],
-            { not_modified() },
+            not_modified(),
         ),
         (
             "RFC 9110 §5.3",
@@ -135,7 +135,7 @@ fn tags() -> Vec<Probe> {
             "RFC 9110 §5.3",
             "in the first of three",
             &[(INM, "{etag}"), (INM, "\"a\""), (INM, "\"b\"")],
-            { not_modified() },
+            not_modified(),
         ),
         // "MUST parse and ignore a reasonable number of empty list elements".
         (
@@ -203,13 +203,13 @@ fn together() -> Vec<Probe> {
             "RFC 9110 §13.1.3",
             "a tag decides over a date",
             &[(INM, "\"other\""), (IMS, MODIFIED)],
-            { whole() },
+            whole(),
         ),
         (
             "RFC 9110 §13.1.3",
             "in both directions",
             &[(INM, "{etag}"), (IMS, EARLIER)],
-            { not_modified() },
+            not_modified(),
         ),
         (
             "RFC 9110 §13.1.4",
@@ -227,19 +227,19 @@ fn together() -> Vec<Probe> {
             "RFC 9110 §13.2.2",
             "and 304 after a match",
             &[(IM, "{etag}"), (INM, "{etag}")],
-            { not_modified() },
+            not_modified(),
         ),
         (
             "RFC 9110 §13.2.2",
             "412 by date goes before 304",
             &[(IUS, EARLIER), (INM, "{etag}")],
-            { failed() },
+            failed(),
         ),
         (
             "RFC 9110 §13.2.2",
             "304 by date after a match",
             &[(IM, "{etag}"), (IMS, MODIFIED)],
-            { not_modified() },
+            not_modified(),
         ),
         (
             "RFC 9110 §13.2.2",

@@ -54,7 +54,7 @@ pub fn probes() -> Vec<Probe> {
             "RFC 9110 §5.6.7",
             "a leap second",
             &[(IMS, "Sat, 31 Dec 2022 23:59:60 GMT")],
-            { not_modified() },
+            not_modified(),
         ),
         (
             "RFC 9110 §13.1.4",

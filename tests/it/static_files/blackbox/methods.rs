@@ -203,11 +203,9 @@ fn messages() -> Vec<Probe> {
         probe(
             "RFC 9112 §3.2",
             "two Hosts",
-            {
-                get("/ten.txt")
-                    .with("Host", "one.example")
-                    .with("Host", "two.example")
-            },
+            get("/ten.txt")
+                .with("Host", "one.example")
+                .with("Host", "two.example"),
             status([400]),
         )
         .needs(Feature::HostRefused),
@@ -240,11 +238,9 @@ fn messages() -> Vec<Probe> {
         probe(
             "RFC 9110 §7.8",
             "an upgrade to nothing known",
-            {
-                get("/ten.txt")
-                    .with("Connection", "upgrade")
-                    .with("Upgrade", "smoke-signals/1")
-            },
+            get("/ten.txt")
+                .with("Connection", "upgrade")
+                .with("Upgrade", "smoke-signals/1"),
             whole(),
         ),
         probe(
@@ -270,12 +266,10 @@ fn messages() -> Vec<Probe> {
         probe(
             "RFC 9112 §6.3",
             "two lengths",
-            {
-                get("/ten.txt")
-                    .with("Content-Length", "3")
-                    .with("Content-Length", "4")
-                    .body("abc")
-            },
+            get("/ten.txt")
+                .with("Content-Length", "3")
+                .with("Content-Length", "4")
+                .body("abc"),
             status([400]),
         ),
         probe(

@@ -1,5 +1,8 @@
 //! RFC 9110 §14.6 and §15.3.7.2: several parts in one answer.
 
+// A list of parts may well have one.
+#![allow(clippy::single_range_in_vec_init)]
+
 use std::ops::Range;
 
 use super::{
@@ -22,65 +25,65 @@ pub fn probes() -> Vec<Probe> {
             "RFC 9110 §15.3.7.2",
             "the end as well",
             "bytes=0-0,-1".into(),
-            { parts(|answer| are(answer, &[0..1, LENGTH - 1..LENGTH])) },
+            parts(|answer| are(answer, &[0..1, LENGTH - 1..LENGTH])),
         ),
         // "the parts in the same order that the corresponding range-spec appeared".
         (
             "RFC 9110 §15.3.7.2",
             "in the order asked for",
             "bytes=200000-200099,0-99".into(),
-            { parts(|answer| are(answer, &[200_000..200_100, 0..100])).or(whole()) },
+            parts(|answer| are(answer, &[200_000..200_100, 0..100])).or(whole()),
         ),
         // "excluding those ranges that were deemed unsatisfiable".
         (
             "RFC 9110 §15.3.7.2",
             "without what is not there",
             format!("{two},400000-"),
-            { parts(|answer| are(answer, &[0..100, 200_000..200_100])) },
+            parts(|answer| are(answer, &[0..100, 200_000..200_100])),
         ),
         // "MUST NOT generate a multipart response to a request for a single range".
         (
             "RFC 9110 §15.3.7.2",
             "one of two is left",
             "bytes=0-99,400000-".into(),
-            { parts(|answer| are(answer, &[0..100])).or(whole()) },
+            parts(|answer| are(answer, &[0..100])).or(whole()),
         ),
         (
             "RFC 9110 §15.5.17",
             "none of two is left",
             "bytes=400000-,500000-".into(),
-            { status([416]).has("content-range", "bytes */300000") },
+            status([416]).has("content-range", "bytes */300000"),
         ),
         // "MAY coalesce any of the ranges that overlap".
         (
             "RFC 9110 §15.3.7.2",
             "two that overlap",
             "bytes=0-99,50-149".into(),
-            { parts(|answer| cover(answer, &[0..150])).or(whole()) },
+            parts(|answer| cover(answer, &[0..150])).or(whole()),
         ),
         (
             "RFC 9110 §15.3.7.2",
             "two that touch",
             "bytes=0-99,100-199".into(),
-            { parts(|answer| cover(answer, &[0..200])).or(whole()) },
+            parts(|answer| cover(answer, &[0..200])).or(whole()),
         ),
         // "or that are separated by a gap that is smaller than the overhead".
         (
             "RFC 9110 §15.3.7.2",
             "two with a gap of a byte",
             "bytes=0-99,101-199".into(),
-            { parts(|answer| cover(answer, &[0..100, 101..200])).or(whole()) },
+            parts(|answer| cover(answer, &[0..100, 101..200])).or(whole()),
         ),
         (
             "RFC 9110 §15.3.7.2",
             "the same one twice",
             "bytes=0-99,0-99".into(),
-            { parts(|answer| cover(answer, &[0..100])).or(whole()) },
+            parts(|answer| cover(answer, &[0..100])).or(whole()),
         ),
         (
             "RFC 9110 §14.1.2",
             "with zeros, spaces, and large numbers",
-            { "bytes=00-099 ,\t299999-99999999999999999999999".into() },
+            "bytes=00-099 ,\t299999-99999999999999999999999".into(),
             parts(|answer| are(answer, &[0..100, 299_999..300_000])),
         ),
         // "ought to ignore, coalesce, or reject egregious range requests, such as requests for
@@ -89,13 +92,13 @@ pub fn probes() -> Vec<Probe> {
             "RFC 9110 §17.15",
             "200 times all of it",
             format!("bytes={}", ["0-"; 200].join(",")),
-            { not_more_than_the_file() },
+            not_more_than_the_file(),
         ),
         (
             "RFC 9110 §17.15",
             "300 times a half",
             format!("bytes={}", ["0-150000"; 300].join(",")),
-            { not_more_than_the_file() },
+            not_more_than_the_file(),
         ),
         (
             "RFC 9110 §17.15",
@@ -187,7 +190,7 @@ fn parts(check: fn(&Answer) -> Result<(), String>) -> Expected {
 }
 
 fn not_more_than_the_file() -> Expected {
-    status([200, 206, 416]).holds(|answer| {
+    status([200, 206, 400, 416, 431]).holds(|answer| {
         if answer.status == 206 {
             read(answer)?;
         }
@@ -290,7 +293,7 @@ fn part(content_range: &str, content: &[u8]) -> Result<Range<usize>, String> {
     let range = content_range.strip_prefix("bytes ").ok_or_else(wrong)?;
     let (range, length) = range.split_once('/').ok_or_else(wrong)?;
     let (first, last) = range.split_once('-').ok_or_else(wrong)?;
-    let number = |text: &str| text.parse::<usize>().map_err(|_| wrong());
+    let number = |text: &str| text.parse::<usize>().ok().ok_or_else(wrong);
     let range = number(first)?..number(last)? + 1;
     if number(length)? != LENGTH {
         return Err(wrong());

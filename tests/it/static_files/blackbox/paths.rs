@@ -202,13 +202,13 @@ fn spellings() -> Vec<Probe> {
             "RFC 3986 §6.2.2.3",
             "two dots too many",
             "/../../ten.txt",
-            { ten().or(redirected()).or(status([400, 404])) },
+            ten().or(redirected()).or(status([400, 404])),
         ),
         (
             "RFC 3986 §6.2.2.3",
             "two dots, escaped",
             "/dir/%2e%2E/ten.txt",
-            { ten().or(redirected()).or(status([400, 404])) },
+            ten().or(redirected()).or(status([400, 404])),
         ),
         (
             "RFC 3986 §3.3",

@@ -154,7 +154,7 @@ impl Expected {
         self
     }
 
-    fn and(mut self, check: Check) -> Self {
+    fn and(mut self, check: &Check) -> Self {
         for (_, checks) in &mut self.0 {
             checks.push(check.clone());
         }
@@ -162,32 +162,32 @@ impl Expected {
     }
 
     pub fn has(self, name: &'static str, value: impl Into<String>) -> Self {
-        self.and(Check::Has(name, value.into()))
+        self.and(&Check::Has(name, value.into()))
     }
 
     pub fn begins(self, name: &'static str, value: impl Into<String>) -> Self {
-        self.and(Check::Begins(name, value.into()))
+        self.and(&Check::Begins(name, value.into()))
     }
 
     pub fn has_any(self, name: &'static str) -> Self {
-        self.and(Check::HasAny(name))
+        self.and(&Check::HasAny(name))
     }
 
     pub fn lacks(self, name: &'static str) -> Self {
-        self.and(Check::Lacks(name))
+        self.and(&Check::Lacks(name))
     }
 
     /// All of these are members of the list that the field is.
     pub fn lists(self, name: &'static str, members: &[&'static str]) -> Self {
-        self.and(Check::Lists(name, members.to_vec()))
+        self.and(&Check::Lists(name, members.to_vec()))
     }
 
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
-        self.and(Check::Body(body.into()))
+        self.and(&Check::Body(body.into()))
     }
 
     pub fn holds(self, check: fn(&Answer) -> Result<(), String>) -> Self {
-        self.and(Check::Holds(check))
+        self.and(&Check::Holds(check))
     }
 
     pub fn check(&self, answer: &Answer) -> Result<(), String> {

@@ -154,7 +154,7 @@ fn single() -> Vec<Probe> {
             "RFC 9110 §14.1.2",
             "zeros before a number",
             "bytes=0003-0000000000000000000006",
-            { part(3..7) },
+            part(3..7),
         ),
         // "All range unit names are case-insensitive".
         (
@@ -332,11 +332,9 @@ fn other_methods_and_files() -> Vec<Probe> {
             "RFC 9110 §15.3.7.1",
             "a third of a large file",
             get("/big.bin").with("Range", "bytes=200000-"),
-            {
-                status([206])
-                    .body(big_part)
-                    .has("content-range", "bytes 200000-299999/300000")
-            },
+            status([206])
+                .body(big_part)
+                .has("content-range", "bytes 200000-299999/300000"),
         ),
         // "MUST generate [...] Date, Cache-Control, ETag, Expires, Content-Location, and Vary".
         probe(

@@ -186,7 +186,7 @@ impl Site {
         // The name stays when nobody listens any more.
         drop(UnixListener::bind(root.join("socket")).unwrap());
         self.write("unreadable.txt", SECRET);
-        fs::set_permissions(root.join("unreadable.txt"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("unreadable.txt"), Permissions::from_mode(0o000)).unwrap();
         symlink("ten.txt", root.join("link-in.txt")).unwrap();
         symlink("../beside/elsewhere.txt", root.join("link-out.txt")).unwrap();
         symlink("../beside", root.join("link-out")).unwrap();

@@ -85,7 +85,10 @@ impl Connection {
             }
             (Some(coding), None) => return Err(format!("transfer coding {coding}")),
             (None, Some(length)) => {
-                let length = length.parse().map_err(|_| format!("length {length}"))?;
+                let length = length
+                    .parse()
+                    .ok()
+                    .ok_or_else(|| format!("length {length}"))?;
                 answer.body = self.take(length).await?;
             }
             (None, None) => {
@@ -133,7 +136,9 @@ impl Connection {
         loop {
             let line = self.line().await?;
             let size = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(size, 16).map_err(|_| format!("chunk {line:?}"))?;
+            let size = usize::from_str_radix(size, 16)
+                .ok()
+                .ok_or_else(|| format!("chunk {line:?}"))?;
             if size == 0 {
                 while !self.line().await?.is_empty() {}
                 return Ok(body);
