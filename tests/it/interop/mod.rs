@@ -8,6 +8,7 @@ mod flask;
 mod redbot;
 mod tornado;
 mod uwsgi;
+mod video;
 mod websockets;
 mod zsync;
 
