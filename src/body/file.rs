@@ -164,8 +164,16 @@ pub(crate) fn read_exact_at(file: &File, offset: u64, length: usize) -> io::Resu
 pub(crate) fn read_cached_at(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
     #[cfg(target_os = "linux")]
     {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
         use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
+        /// Neither a kernel nor a seccomp profile changes its mind.
+        static LACKING: AtomicBool = AtomicBool::new(false);
+
+        if LACKING.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let mut chunk = vec![0; length];
         let mut buffers = [io::IoSliceMut::new(&mut chunk)];
         match preadv2(file, &mut buffers, offset, ReadWriteFlags::NOWAIT) {
@@ -173,8 +181,11 @@ pub(crate) fn read_cached_at(file: &File, offset: u64, length: usize) -> io::Res
             // In part; or the file became shorter, which a read that waits will say. (Linux 5.9
             // and 5.10 also read less than there is.)
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Err(io::ErrorKind::WouldBlock.into()),
-            // EINVAL before Linux 4.14, ENOSYS before 4.6 and under some seccomp profiles.
-            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
+            // EINVAL before Linux 4.14; ENOSYS before 4.6, and under some seccomp profiles.
+            Err(error @ (Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS)) => {
+                if error == Errno::NOSYS {
+                    LACKING.store(true, Ordering::Relaxed);
+                }
                 Err(io::ErrorKind::Unsupported.into())
             }
             Err(error) => Err(error.into()),

@@ -27,6 +27,9 @@ pub(crate) mod file;
 #[cfg(feature = "gateway-proxy")]
 pub(crate) mod guarded;
 mod hold;
+#[cfg(feature = "static-files")]
+#[allow(dead_code)]
+pub(crate) mod multipart;
 #[cfg(feature = "gateway-proxy")]
 pub(crate) mod quiet;
 #[cfg(feature = "gateway-proxy")]

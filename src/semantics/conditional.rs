@@ -34,7 +34,92 @@ pub struct Validators {
     /// The value of `ETag`.
     pub etag: Option<EntityTag>,
     /// The value of `Last-Modified`.
-    pub last_modified: Option<HttpDate>,
+    pub last_modified: Option<LastModified>,
+}
+
+/// The value of `Last-Modified`, and how far it may be trusted.
+///
+/// RFC 9110 §8.8.2.2: "A Last-Modified time, when used as a validator in a request, is implicitly
+/// weak unless it is possible to deduce that it is strong". Only a strong one guards a range.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_gateway::semantics::conditional::LastModified;
+///
+/// let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_500);
+/// let after = |millis| LastModified::new(modified, modified + Duration::from_millis(millis));
+///
+/// assert!(!after(1_499).unwrap().is_strong());
+/// assert!(after(1_500).unwrap().is_strong());
+/// assert_eq!(after(0).unwrap().to_header(), "Sun, 06 Nov 1994 08:49:37 GMT");
+///
+/// // Of the future.
+/// assert_eq!(LastModified::new(modified, SystemTime::UNIX_EPOCH), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastModified {
+    date: HttpDate,
+    is_strong: bool,
+}
+
+impl LastModified {
+    /// What is to be said at `now` of a representation that was last modified at `modified`;
+    /// `None` if that is later than `now`, or if HTTP cannot write it.
+    ///
+    /// It is strong once the second in which `modified` lies, and another one, are over: until
+    /// then the representation may change again, and have the same date. (The other one is for
+    /// clocks that lag, as those of file systems do by some milliseconds.) That takes for granted
+    /// that nobody sets a time back to one that was used.
+    #[must_use]
+    pub fn new(modified: SystemTime, now: SystemTime) -> Option<Self> {
+        // §8.8.2.1: "An origin server with a clock [...] MUST NOT generate a Last-Modified date
+        // that is later than the server's time of message origination (Date)."
+        if modified > now {
+            return None;
+        }
+        let date = HttpDate::new(modified)?;
+        let is_strong = now
+            .duration_since(date.0)
+            .is_ok_and(|age| age >= Duration::from_secs(2));
+        Some(Self { date, is_strong })
+    }
+
+    /// A date in whose second the representation may have changed twice.
+    #[must_use]
+    pub fn weak(date: HttpDate) -> Self {
+        Self {
+            date,
+            is_strong: false,
+        }
+    }
+
+    /// A date of which the origin server, in the words of RFC 9110 §8.8.2.2, "reliably knows that
+    /// the associated representation did not change twice during the second covered by" it.
+    #[must_use]
+    pub fn strong(date: HttpDate) -> Self {
+        Self {
+            date,
+            is_strong: true,
+        }
+    }
+
+    /// The second of the last change.
+    #[must_use]
+    pub fn date(self) -> HttpDate {
+        self.date
+    }
+
+    /// Whether no two states of the representation have this date.
+    #[must_use]
+    pub fn is_strong(self) -> bool {
+        self.is_strong
+    }
+
+    /// The date as a field value.
+    #[must_use]
+    pub fn to_header(self) -> HeaderValue {
+        self.date.to_header()
+    }
 }
 
 /// What the preconditions of a request ask for.
@@ -92,7 +177,8 @@ pub fn evaluate(method: &Method, headers: &HeaderMap, validators: &Validators) -
 }
 
 /// Whether `If-Range` lets `Range` count: it is absent, or names the current representation
-/// exactly. What cannot be read as a validator is none, and lets the whole be sent.
+/// exactly, by a strong validator. What cannot be read as a validator is none, and lets the whole
+/// be sent.
 #[must_use]
 pub fn range_applies(headers: &HeaderMap, validators: &Validators) -> bool {
     if !headers.contains_key(IF_RANGE) {
@@ -102,9 +188,11 @@ pub fn range_applies(headers: &HeaderMap, validators: &Validators) -> bool {
         return false;
     };
     match HttpDate::parse(value) {
-        // RFC 9110 §13.1.5: "If the HTTP-date validator provided exactly matches the
-        // Last-Modified field value for the selected representation, the condition is true."
-        Some(date) => validators.last_modified == Some(date),
+        // RFC 9110 §13.1.5: "If the HTTP-date validator provided is not a strong validator in the
+        // sense defined by Section 8.8.2.2, the condition is false. If the HTTP-date validator
+        // provided exactly matches the Last-Modified field value for the selected representation,
+        // the condition is true."
+        Some(date) => validators.last_modified == Some(LastModified::strong(date)),
         // "If the entity-tag validator provided exactly matches the ETag field value for the
         // selected representation using the strong comparison function, the condition is true."
         None => match (Tag::parse(value.as_bytes()), &validators.etag) {
@@ -142,7 +230,7 @@ fn is_newer(headers: &HeaderMap, name: &HeaderName, validators: &Validators) -> 
     // RFC 9110 §13.1.3: "A recipient MUST ignore the If-Modified-Since header field if the
     // received field value is not a valid HTTP-date, the field value has more than one member"
     let given = HttpDate::parse(only_line(headers, name)?)?;
-    Some(validators.last_modified? > given)
+    Some(validators.last_modified?.date > given)
 }
 
 fn only_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
@@ -161,6 +249,23 @@ impl EntityTag {
     #[must_use]
     pub fn strong(opaque: &str) -> Option<Self> {
         let value = HeaderValue::try_from(format!("\"{opaque}\"")).ok()?;
+        Self::parse(&value)
+    }
+
+    /// The same, weak: two representations that have it mean the same, byte for byte or not. It
+    /// never matches in `If-Match` and `If-Range`.
+    #[must_use]
+    pub fn weak(opaque: &str) -> Option<Self> {
+        let value = HeaderValue::try_from(format!("W/\"{opaque}\"")).ok()?;
+        Self::parse(&value)
+    }
+
+    /// A tag as weak or strong as this one, whose text has `suffix` at its end: for another coding
+    /// of the same content. `None` if no tag can have this text.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> Option<Self> {
+        let tag = self.0.as_bytes().strip_suffix(b"\"")?;
+        let value = HeaderValue::from_bytes(&[tag, suffix.as_bytes(), b"\""].concat()).ok()?;
         Self::parse(&value)
     }
 

@@ -12,6 +12,8 @@ pub mod hop;
 #[cfg(feature = "gateway-proxy")]
 pub mod host;
 pub mod mount;
+#[cfg(feature = "static-files")]
+pub mod negotiate;
 pub mod path;
 pub mod peer;
 #[cfg(feature = "static-files")]

@@ -1,13 +1,17 @@
-//! Byte ranges: RFC 9110 §14.
+//! Byte ranges: RFC 9110 §14, and how several of them are sent: §15.3.7.2.
 //!
 //! ```
 //! use tower_gateway::semantics::range::{Selection, select};
 //!
-//! assert_eq!(select("bytes=0-4", 10), Selection::One(0..5));
-//! assert_eq!(select("bytes=-99", 10), Selection::One(0..10));
-//! assert_eq!(select("bytes=10-", 10), Selection::Unsatisfiable);
-//! assert_eq!(select("bytes=0-1, 8-9", 10), Selection::Many(vec![0..2, 8..10]));
-//! assert_eq!(select("lines=0-4", 10), Selection::Whole);
+//! assert_eq!(select("bytes=0-4", 9_000), Selection::One(0..5));
+//! assert_eq!(select("bytes=-9999", 9_000), Selection::One(0..9_000));
+//! assert_eq!(select("bytes=9000-", 9_000), Selection::Unsatisfiable);
+//! assert_eq!(select("lines=0-4", 9_000), Selection::Whole);
+//!
+//! // Several stay in order, as far as they are worth a part of their own.
+//! assert_eq!(select("bytes=-2, 0-1", 9_000), Selection::Many(vec![8_998..9_000, 0..2]));
+//! assert_eq!(select("bytes=0-4, 2-6, 10-19", 9_000), Selection::One(0..20));
+//! assert_eq!(select("bytes=0-, 0-, 0-", 9_000), Selection::Whole);
 //! ```
 
 use std::ops::Range;
@@ -15,6 +19,22 @@ use std::ops::Range;
 /// More ranges than this in one request are no download in pieces but an attack; the whole is
 /// sent. As Apache's `MaxRanges`.
 pub const MAX_RANGES: usize = 200;
+
+/// More ranges than this that begin inside another one, and the whole is sent. As many as
+/// Apache's `MaxRangeOverlaps`.
+pub const MAX_OVERLAPS: usize = 20;
+
+/// More ranges than this that begin before the one that was named before them, and the whole is
+/// sent. As many as Apache's `MaxRangeReversals`.
+pub const MAX_REVERSALS: usize = 20;
+
+/// What a part of a `multipart/byteranges` costs in bytes, besides its own.
+///
+/// RFC 9110 §15.3.7.2: "the typical overhead between each part of a multipart/byteranges is around
+/// 80 bytes, depending on the selected representation's media type and the chosen boundary
+/// parameter length". With a boundary of 32 characters, `text/html; charset=utf-8`, and the
+/// positions of a file of some megabytes it is this.
+pub const PART_OVERHEAD: u64 = 128;
 
 /// What of a representation a `Range` field asks for. Ends are exclusive, no range is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +44,8 @@ pub enum Selection {
     Whole,
     /// One part: 206.
     One(Range<u64>),
-    /// Several parts, in the order in which the client named them.
+    /// Several parts, at most [`MAX_RANGES`]: 206, with a `multipart/byteranges`. They are
+    /// [`PART_OVERHEAD`] or more apart, and with it for each they are shorter than the whole.
     Many(Vec<Range<u64>>),
     /// Nothing that there is: 416.
     Unsatisfiable,
@@ -32,17 +53,31 @@ pub enum Selection {
 
 /// What a `Range` field selects from `length` bytes.
 ///
-/// A field in another unit, one that breaks the grammar, and one with more than [`MAX_RANGES`]
-/// ranges are ignored. Ranges that lie behind the end are left out.
+/// A field in another unit, and one that breaks the grammar, is ignored. Ranges that lie behind
+/// the end are left out.
+///
+/// Of several ranges, those that overlap, touch, or have less than [`PART_OVERHEAD`] bytes between
+/// them become one, which stands where the first of them was named; the others stay in the order
+/// in which they were named. If that sends no less than the whole, it is the whole that is sent;
+/// also if there are more ranges than [`MAX_RANGES`], [`MAX_OVERLAPS`] or [`MAX_REVERSALS`] allow.
 #[must_use]
 pub fn select(field: &str, length: u64) -> Selection {
     // RFC 9110 §14.2: "A server that supports range requests MAY ignore or reject a Range header
     // field that contains an invalid ranges-specifier".
-    read(field, length).unwrap_or(Selection::Whole)
+    let Some(mut ranges) = read(field, length) else {
+        return Selection::Whole;
+    };
+    match ranges.len() {
+        0 => Selection::Unsatisfiable,
+        // A suffix of nothing is satisfiable, but no Content-Range can name a part of nothing.
+        _ if length == 0 => Selection::Whole,
+        1 => Selection::One(ranges.remove(0)),
+        _ => plan(&ranges, length),
+    }
 }
 
-/// `ranges-specifier = range-unit "=" range-set`
-fn read(field: &str, length: u64) -> Option<Selection> {
+/// `ranges-specifier = range-unit "=" range-set`: the ranges that are satisfiable.
+fn read(field: &str, length: u64) -> Option<Vec<Range<u64>>> {
     let (unit, set) = field.split_once('=')?;
     // §14.1: range units are case-insensitive. §14.2: "An origin server MUST ignore a Range header
     // field that contains a range unit it does not understand."
@@ -62,14 +97,69 @@ fn read(field: &str, length: u64) -> Option<Selection> {
         }
         ranges.extend(Spec::read(spec)?.within(length));
     }
-    match (asked, ranges.len()) {
-        (0, _) => None,
-        (_, 0) => Some(Selection::Unsatisfiable),
-        // A suffix of nothing is satisfiable, but no Content-Range can name a part of nothing.
-        _ if length == 0 => None,
-        (_, 1) => ranges.pop().map(Selection::One),
-        _ => Some(Selection::Many(ranges)),
+    (asked > 0).then_some(ranges)
+}
+
+/// How several satisfiable ranges are sent.
+fn plan(asked: &[Range<u64>], length: u64) -> Selection {
+    // §14.2: a server "MAY ignore or reject a Range header field that contains [...] a
+    // ranges-specifier with more than two overlapping ranges, or a set of many small ranges that
+    // are not listed in ascending order, since these are indications of either a broken client or
+    // a deliberate denial-of-service attack".
+    let reversals = asked
+        .windows(2)
+        .filter(|pair| pair[1].start < pair[0].start);
+    if reversals.count() > MAX_REVERSALS {
+        return Selection::Whole;
     }
+    let Some(mut parts) = merge(asked) else {
+        return Selection::Whole;
+    };
+    let bytes: u64 = parts.iter().map(|part| part.end - part.start).sum();
+    let overhead = match parts.len() {
+        1 => 0,
+        count => count as u64 * PART_OVERHEAD,
+    };
+    // §15.3.7.2: "it can be less efficient to transfer many small disjoint parts than it is to
+    // transfer the entire selected representation."
+    if bytes.saturating_add(overhead) >= length {
+        return Selection::Whole;
+    }
+    match parts.len() {
+        1 => Selection::One(parts.remove(0)),
+        _ => Selection::Many(parts),
+    }
+}
+
+/// Makes one range of those that are not worth a part each; `None` if too many overlap.
+fn merge(asked: &[Range<u64>]) -> Option<Vec<Range<u64>>> {
+    let mut by_start: Vec<(usize, Range<u64>)> = asked.iter().cloned().enumerate().collect();
+    by_start.sort_by_key(|(_, range)| range.start);
+
+    let mut overlaps = 0;
+    let mut parts: Vec<(usize, Range<u64>)> = Vec::new();
+    for (place, range) in by_start {
+        match parts.last_mut() {
+            // §15.3.7.2: "When multiple ranges are requested, a server MAY coalesce any of the
+            // ranges that overlap, or that are separated by a gap that is smaller than the
+            // overhead of sending multiple parts, regardless of the order in which the
+            // corresponding range-spec appeared in the received Range header field."
+            Some((first, part)) if range.start < part.end.saturating_add(PART_OVERHEAD) => {
+                overlaps += usize::from(range.start < part.end);
+                if overlaps > MAX_OVERLAPS {
+                    return None;
+                }
+                *first = place.min(*first);
+                part.end = range.end.max(part.end);
+            }
+            _ => parts.push((place, range)),
+        }
+    }
+    // "A server that generates a multipart response SHOULD send the parts in the same order that
+    // the corresponding range-spec appeared in the received Range header field, excluding those
+    // ranges that were deemed unsatisfiable or that were coalesced into other ranges."
+    parts.sort_by_key(|(place, _)| *place);
+    Some(parts.into_iter().map(|(_, part)| part).collect())
 }
 
 /// `range-spec = int-range / suffix-range`

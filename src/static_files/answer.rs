@@ -1,192 +1,107 @@
-//! From a request to the answer that a file, or a directory, is. It may block: see [`Wait`].
+//! From a request and a file to the answer: conditions, ranges, and only then a byte.
 
-use std::{
-    borrow::Cow,
-    io,
-    ops::Range,
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime},
-};
+use std::{borrow::Cow, io, ops::Range, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 
 use super::{
-    layer::Config,
-    open::{Found, OpenFile, Wait},
+    representation::{Representation, not_modified},
+    source::{Content, Wait},
 };
 use crate::{
     Body,
     body::{
         answer::{plain, redirect},
         file::{CHUNK, FileBody},
+        multipart::Multipart,
     },
     semantics::{
-        conditional::{EntityTag, HttpDate, Validators, Verdict, evaluate, range_applies},
-        mount::{external_prefix, is_bare_mount},
-        path::decode,
+        conditional::{Validators, Verdict, evaluate, range_applies},
+        mount::external_prefix,
         range::{Selection, select},
     },
 };
 
-/// What a path below the mount may name.
-#[derive(Debug)]
-pub(super) struct Target {
-    /// Relative to the root; empty for the root itself.
-    name: PathBuf,
-    /// Whether a slash stands behind it: then it is a directory's index file, and never a file.
-    has_slash: bool,
-}
-
-impl Target {
-    /// `None` if no file can have this path, whatever the disk says.
-    pub(super) fn of(config: &Config, path: &str) -> Option<Self> {
-        let below = config.at.strip(path)?;
-        let has_slash = below.ends_with('/');
-        // An encoded slash, if the policy lets one pass, is a byte of its segment; no file has
-        // such a name.
-        if below.contains("%2F") || has_slash && config.index.is_empty() {
-            return None;
-        }
-        // The canonical form never escapes a dot.
-        let is_hidden = |segment: &str| segment.starts_with('.') && segment != ".well-known";
-        if !config.dotfiles && below.split('/').any(is_hidden) {
-            return None;
-        }
-        let below = below.strip_prefix('/').unwrap_or(below);
-        let name = file_name(decode(below.strip_suffix('/').unwrap_or(below)))?;
-        Some(Self { name, has_slash })
-    }
-
-    /// Looks for the file, and answers with it; `None` is a miss.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock`, if it is not to wait; else the disk's.
-    pub(super) fn answer(
-        &self,
-        config: &Config,
-        request: &Parts,
-        wait: Wait,
-    ) -> io::Result<Option<Response<Body>>> {
-        if self.has_slash {
-            let Some((file, name)) = self.index_file(config, wait)? else {
-                return Ok(None);
-            };
-            if is_bare_mount(&request.extensions, request.uri.path())
-                && let Some(status) = config.directory_redirect
-            {
-                return Ok(Some(to_directory(status, request)));
-            }
-            return answer_file(file, &name, config, request, wait).map(Some);
-        }
-        match config.root.open(&self.name, wait)? {
-            Found::File(file) => answer_file(file, &self.name, config, request, wait).map(Some),
-            // Without an index file the slash would lead to a miss, and the path may well be one
-            // of the application's.
-            Found::Directory => match config.directory_redirect {
-                Some(status) if self.index_file(config, wait)?.is_some() => {
-                    Ok(Some(to_directory(status, request)))
-                }
-                _ => Ok(None),
-            },
-            Found::Nothing => Ok(None),
-        }
-    }
-
-    /// The first index file that the directory has.
-    fn index_file(&self, config: &Config, wait: Wait) -> io::Result<Option<(OpenFile, PathBuf)>> {
-        for index in &config.index {
-            let name = self.name.join(index);
-            if let Found::File(file) = config.root.open(&name, wait)? {
-                return Ok(Some((file, name)));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// The bytes of a path as a name of this system's.
-#[cfg(unix)]
-fn file_name(bytes: Cow<'_, [u8]>) -> Option<PathBuf> {
-    use std::{ffi::OsString, os::unix::ffi::OsStringExt};
-
-    Some(OsString::from_vec(bytes.into_owned()).into())
-}
-
-#[cfg(not(unix))]
-fn file_name(bytes: Cow<'_, [u8]>) -> Option<PathBuf> {
-    String::from_utf8(bytes.into_owned()).ok().map(Into::into)
-}
-
-/// Sends the client to the same path with a slash behind it.
-fn to_directory(status: StatusCode, request: &Parts) -> Response<Body> {
-    let path = request.uri.path();
-    let prefix = external_prefix(&request.extensions, path);
-    let path = format!("{prefix}{path}");
-    // "//host/" would be another host, so one slash it is, whatever the prefix was.
-    let path = path.trim_matches('/');
-    let slash = if path.is_empty() { "" } else { "/" };
-    redirect(
-        status,
-        &match request.uri.query() {
-            None => format!("/{path}{slash}"),
-            Some(query) => format!("/{path}{slash}?{query}"),
-        },
-    )
-}
-
-/// Answers with a file: conditions first, then ranges, and only then a byte is read.
-fn answer_file(
-    open: OpenFile,
-    name: &Path,
-    config: &Config,
+/// Answers with a representation. What is borrowed is kept, and shared with other answers.
+///
+/// # Errors
+///
+/// `WouldBlock`, if it is not to wait; else the disk's.
+pub(super) fn answer(
+    representation: Cow<'_, Representation>,
     request: &Parts,
     wait: Wait,
 ) -> io::Result<Response<Body>> {
-    let validators = validators(open.length, open.modified, SystemTime::now());
-    match evaluate(&request.method, &request.headers, &validators) {
-        Verdict::Failed => return Ok(plain(StatusCode::PRECONDITION_FAILED)),
-        Verdict::NotModified => return Ok(not_modified(&validators)),
+    let validators = &representation.validators;
+    match evaluate(&request.method, &request.headers, validators) {
+        Verdict::Failed => return Ok(refuse(StatusCode::PRECONDITION_FAILED, &representation)),
+        Verdict::NotModified => return Ok(unchanged(&representation)),
         Verdict::Proceed => {}
     }
+    let length = representation.length;
+    match selection(request, validators, length) {
+        Selection::Whole => whole(representation, StatusCode::OK, &request.method, wait),
+        Selection::One(range) => part(representation, range, wait),
+        Selection::Many(ranges) => parts(representation, ranges),
+        Selection::Unsatisfiable => Ok(unsatisfiable(&representation)),
+    }
+}
 
-    let length = open.length;
-    let (status, range) = match selection(request, &validators, length) {
-        Selection::One(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Selection::Unsatisfiable => return Ok(unsatisfiable(length)),
-        _ => (StatusCode::OK, 0..length),
+/// All of it, with a status that may be another than 200.
+///
+/// # Errors
+///
+/// `WouldBlock`, if it is not to wait; else the disk's.
+pub(super) fn whole(
+    representation: Cow<'_, Representation>,
+    status: StatusCode,
+    method: &Method,
+    wait: Wait,
+) -> io::Result<Response<Body>> {
+    let body = match *method {
+        Method::HEAD => Body::empty(),
+        _ => read(&representation.content, 0..representation.length, wait)?,
     };
+    Ok(response(status, fields(representation), body))
+}
 
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(header::CONTENT_TYPE, config.media_types.of(name));
-    headers.insert(
-        header::CONTENT_LENGTH,
-        HeaderValue::from(range.end - range.start),
-    );
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if let Some(etag) = validators.etag {
-        headers.insert(header::ETAG, etag.to_header());
-    }
-    if let Some(date) = validators.last_modified {
-        headers.insert(header::LAST_MODIFIED, date.to_header());
-    }
-    if status == StatusCode::PARTIAL_CONTENT {
-        let last = range.end - 1;
-        headers.insert(
-            header::CONTENT_RANGE,
-            content_range(&format!("{}-{last}", range.start), length),
-        );
-    }
+/// RFC 9110 §15.3.7.1: "If a single part is being transferred, the server generating the 206
+/// response MUST generate a Content-Range header field".
+fn part(
+    representation: Cow<'_, Representation>,
+    range: Range<u64>,
+    wait: Wait,
+) -> io::Result<Response<Body>> {
+    let body = read(&representation.content, range.clone(), wait)?;
+    let length = representation.length;
+    let mut headers = fields(representation);
+    let (first, last) = (range.start, range.end - 1);
+    let content_range = content_range(&format!("{first}-{last}"), length);
+    headers.insert(header::CONTENT_RANGE, content_range);
+    let part_length = HeaderValue::from(range.end - range.start);
+    headers.insert(header::CONTENT_LENGTH, part_length);
+    Ok(response(StatusCode::PARTIAL_CONTENT, headers, body))
+}
 
-    let body = if request.method == Method::HEAD {
-        Body::empty()
-    } else {
-        read(open, range, config, wait)?
+/// §15.3.7.2: "If multiple parts are being transferred, the server generating the 206 response
+/// MUST generate "multipart/byteranges" content [...] MUST NOT generate a Content-Range header
+/// field in the header section of a multiple part response".
+fn parts(
+    representation: Cow<'_, Representation>,
+    ranges: Vec<Range<u64>>,
+) -> io::Result<Response<Body>> {
+    let length = representation.length;
+    let content = representation.content.clone();
+    let mut headers = fields(representation);
+    let media_type = headers.get(header::CONTENT_TYPE);
+    let body = match content {
+        Content::Bytes(bytes) => Multipart::new(bytes, length, ranges, media_type),
+        Content::File(file) => Multipart::new(file, length, ranges, media_type),
     };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    Ok(response)
+    headers.insert(header::CONTENT_TYPE, body.content_type());
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.length()));
+    let body = Body::new(body);
+    Ok(response(StatusCode::PARTIAL_CONTENT, headers, body))
 }
 
 /// What of the file a request asks for.
@@ -208,59 +123,31 @@ fn selection(request: &Parts, validators: &Validators, length: u64) -> Selection
     }
 }
 
-/// What tells this state of a file from another.
-fn validators(length: u64, modified: Option<SystemTime>, now: SystemTime) -> Validators {
-    // Times of the first two seconds are what package builders (Nix, reproducible images) give to
-    // every file; an older one is an accident. Both stay when the content changes.
-    let since_epoch = modified.and_then(|time| {
-        time.duration_since(SystemTime::UNIX_EPOCH)
-            .ok()
-            .filter(|since| *since >= Duration::from_secs(2))
-    });
-    let Some(since_epoch) = since_epoch else {
-        return Validators::default();
+fn unchanged(representation: &Representation) -> Response<Body> {
+    let headers = match &representation.not_modified {
+        Some(headers) => headers.clone(),
+        None => not_modified(&representation.headers),
     };
-    Validators {
-        // No inode: it differs between replicas of one file.
-        etag: EntityTag::strong(&format!("{:x}-{length:x}", since_epoch.as_nanos())),
-        // RFC 9110 §8.8.2.1: "An origin server with a clock [...] MUST NOT generate a
-        // Last-Modified date that is later than the server's time of message origination".
-        last_modified: modified.filter(|time| *time <= now).and_then(HttpDate::new),
-    }
-}
-
-/// RFC 9110 §15.4.5: of the fields of a 200, those that guide a cache, and "Last-Modified might be
-/// useful if the response does not have an ETag field".
-fn not_modified(validators: &Validators) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    match validators {
-        Validators {
-            etag: Some(etag), ..
-        } => {
-            response
-                .headers_mut()
-                .insert(header::ETAG, etag.to_header());
-        }
-        Validators {
-            last_modified: Some(date),
-            ..
-        } => {
-            let date = date.to_header();
-            response.headers_mut().insert(header::LAST_MODIFIED, date);
-        }
-        _ => {}
-    }
-    response
+    response(StatusCode::NOT_MODIFIED, headers, Body::empty())
 }
 
 /// RFC 9110 §15.5.17: "A server that generates a 416 response to a byte-range request SHOULD
 /// generate a Content-Range header field specifying the current length".
-fn unsatisfiable(length: u64) -> Response<Body> {
-    let mut response = plain(StatusCode::RANGE_NOT_SATISFIABLE);
+fn unsatisfiable(representation: &Representation) -> Response<Body> {
+    let mut response = refuse(StatusCode::RANGE_NOT_SATISFIABLE, representation);
+    let content_range = content_range("*", representation.length);
     response
         .headers_mut()
-        .insert(header::CONTENT_RANGE, content_range("*", length));
+        .insert(header::CONTENT_RANGE, content_range);
+    response
+}
+
+/// A short answer about a representation.
+fn refuse(status: StatusCode, representation: &Representation) -> Response<Body> {
+    let mut response = plain(status);
+    if let Some(vary) = representation.headers.get(header::VARY) {
+        response.headers_mut().insert(header::VARY, vary.clone());
+    }
     response
 }
 
@@ -268,19 +155,55 @@ fn content_range(part: &str, length: u64) -> HeaderValue {
     HeaderValue::try_from(format!("bytes {part}/{length}")).expect("numbers are ASCII")
 }
 
+/// Copied where they are kept, and moved where they are not.
+fn fields(representation: Cow<'_, Representation>) -> HeaderMap {
+    match representation {
+        Cow::Borrowed(kept) => kept.headers.clone(),
+        Cow::Owned(made) => made.headers,
+    }
+}
+
+fn response(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Sends the client to the same path with a slash behind it.
+pub(super) fn to_directory(status: StatusCode, request: &Parts) -> Response<Body> {
+    let path = request.uri.path();
+    let prefix = external_prefix(&request.extensions, path);
+    let path = format!("{prefix}{path}");
+    // "//host/" would be another host, so one slash it is, whatever the prefix was.
+    let path = path.trim_matches('/');
+    let slash = if path.is_empty() { "" } else { "/" };
+    redirect(
+        status,
+        &match request.uri.query() {
+            None => format!("/{path}{slash}"),
+            Some(query) => format!("/{path}{slash}?{query}"),
+        },
+    )
+}
+
 /// The bytes of a range: all of them if one chunk holds them, so that they leave together with the
 /// head; the first chunk, and the rest as it is sent, if not.
-fn read(open: OpenFile, range: Range<u64>, config: &Config, wait: Wait) -> io::Result<Body> {
+fn read(content: &Content, range: Range<u64>, wait: Wait) -> io::Result<Body> {
     let length = range.end - range.start;
     let first = usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK));
-    let ready = config.root.read(&open, range.start, first, wait)?;
-    if ready.len() as u64 == length {
-        return Ok(Body::from(ready));
+    match content {
+        Content::Bytes(_) => {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            Ok(Body::from(content.read(range.start, length, wait)?))
+        }
+        Content::File(file) => {
+            let ready = content.read(range.start, first, wait)?;
+            if ready.len() as u64 == length {
+                return Ok(Body::from(ready));
+            }
+            let file = Arc::clone(file);
+            Ok(Body::file(FileBody::new(file, range.start, length, ready)))
+        }
     }
-    Ok(Body::file(FileBody::new(
-        open.file,
-        range.start,
-        length,
-        ready,
-    )))
 }

@@ -1,18 +1,35 @@
 //! What one can say about the files to serve.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use http::StatusCode;
 use tower_layer::Layer;
 
 use super::{
+    cache::{Cache, CacheOptions},
+    codings::{Codings, Siblings},
+    digest::Digests,
+    fallbacks::Fallbacks,
+    listing::Listing,
     media_type::MediaTypes,
-    open::Root,
+    open::{Root, Symlinks},
+    policy::{Policy, Remembered},
     service::{NotFound, StaticFilesService},
+    source::{Identity, Origin, Source},
+    target::Attempt,
+    validators::EntityTags,
 };
+#[cfg(feature = "compression")]
+use super::{codings::Key, compress::Compressed};
 use crate::semantics::{mount::Prefix, path::PathPolicy};
 
-/// Serves the files of one directory. See the [module docs](super) for an example.
+mod contents;
+mod elsewhere;
+
+/// Serves files: those of a directory, or of whatever is a [`Source`]. See the [module docs](super) for an example.
 ///
 /// It is a layer, and also a service that ends a stack. Clones share one configuration.
 #[derive(Clone, Debug)]
@@ -21,15 +38,76 @@ pub struct StaticFiles {
     config: Arc<Config>,
 }
 
-#[derive(Clone, Debug)]
+/// What was said, and what is remembered between requests. A clone begins with nothing to remember:
+/// what is said of it next may be something else.
+#[derive(Debug)]
 pub(super) struct Config {
-    pub(super) root: Root,
     pub(super) at: Prefix,
     pub(super) paths: PathPolicy,
+    pub(super) dotfiles: bool,
     pub(super) index: Vec<String>,
     pub(super) directory_redirect: Option<StatusCode>,
-    pub(super) dotfiles: bool,
+    pub(super) tries: Vec<Attempt>,
+    pub(super) listing: Option<Listing>,
+    /// Roots, each in the order in which its sources are looked in: first the one for everybody,
+    /// then those for what the service inside answers.
+    pub(super) shelves: Vec<Vec<Origin>>,
     pub(super) media_types: MediaTypes,
+    pub(super) tags: EntityTags,
+    pub(super) codings: Codings,
+    pub(super) policy: Policy,
+    pub(super) cache: Option<CacheOptions>,
+    pub(super) fallbacks: Fallbacks,
+    memory: OnceLock<Memory>,
+}
+
+/// The shelf for everybody.
+pub(super) const PUBLIC: usize = 0;
+
+/// What is remembered between requests.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) cache: Option<Cache>,
+    pub(super) digests: Digests<Identity>,
+    pub(super) siblings: Siblings,
+    pub(super) manifest: Remembered,
+    #[cfg(feature = "compression")]
+    pub(super) compressed: Option<Compressed<Key>>,
+}
+
+impl Config {
+    pub(super) fn memory(&self) -> &Memory {
+        self.memory.get_or_init(|| Memory {
+            cache: self.cache.map(Cache::new),
+            digests: Digests::new(),
+            siblings: Siblings::new(),
+            manifest: Remembered::default(),
+            #[cfg(feature = "compression")]
+            compressed: self.codings.compress.map(Compressed::new),
+        })
+    }
+}
+
+impl Clone for Config {
+    fn clone(&self) -> Self {
+        Self {
+            at: self.at.clone(),
+            paths: self.paths.clone(),
+            dotfiles: self.dotfiles,
+            index: self.index.clone(),
+            directory_redirect: self.directory_redirect,
+            tries: self.tries.clone(),
+            listing: self.listing.clone(),
+            shelves: self.shelves.clone(),
+            media_types: self.media_types.clone(),
+            tags: self.tags,
+            codings: self.codings.clone(),
+            policy: self.policy.clone(),
+            cache: self.cache,
+            fallbacks: self.fallbacks.clone(),
+            memory: OnceLock::new(),
+        }
+    }
 }
 
 impl StaticFiles {
@@ -38,17 +116,49 @@ impl StaticFiles {
     /// A relative path counts from the working directory of this moment. The directory need not
     /// exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self::of(Origin::Directory(Root::new(root.into())))
+    }
+
+    /// Serves what a [`Source`] of your own has.
+    pub fn from_source(source: impl Source) -> Self {
+        Self::of(Origin::Other(Arc::new(source)))
+    }
+
+    fn of(origin: Origin) -> Self {
         Self {
             config: Arc::new(Config {
-                root: Root::new(root.into()),
                 at: Prefix::root(),
                 paths: PathPolicy::new(),
+                dotfiles: false,
                 index: vec!["index.html".to_owned()],
                 directory_redirect: Some(StatusCode::PERMANENT_REDIRECT),
-                dotfiles: false,
+                tries: vec![Attempt::path()],
+                listing: None,
+                shelves: vec![vec![origin]],
                 media_types: MediaTypes::default(),
+                tags: EntityTags::default(),
+                codings: Codings::default(),
+                policy: Policy::default(),
+                cache: None,
+                fallbacks: Fallbacks::default(),
+                memory: OnceLock::new(),
             }),
         }
+    }
+
+    /// Looks into this directory too, for what those before do not have. May be called several
+    /// times; each costs a miss one attempt to open more.
+    pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
+        let root = Root::new(root.into());
+        self.config_mut().shelves[PUBLIC].push(Origin::Directory(root));
+        self
+    }
+
+    /// Looks into this source too, for what those before do not have.
+    pub fn source(mut self, source: impl Source) -> Self {
+        let source = Origin::Other(Arc::new(source));
+        self.config_mut().shelves[PUBLIC].push(source);
+        self
     }
 
     /// Serves them below this path: with `/static`, the file `a/b.css` is `/static/a/b.css`.
@@ -170,14 +280,41 @@ impl StaticFiles {
         self
     }
 
-    fn config_mut(&mut self) -> &mut Config {
-        Arc::make_mut(&mut self.config)
+    /// Which symbolic links below the roots are followed. Defaults to [`Symlinks::Within`]: those
+    /// that end within it. It counts for all directories that were named before.
+    pub fn symlinks(mut self, followed: Symlinks) -> Self {
+        for origin in self.config_mut().shelves.iter_mut().flatten() {
+            if let Origin::Directory(root) = origin {
+                root.set_symlinks(followed);
+            }
+        }
+        self
+    }
+
+    pub(super) fn config_mut(&mut self) -> &mut Config {
+        let config = Arc::make_mut(&mut self.config);
+        // What is remembered may be wrong under what is said next.
+        config.memory = OnceLock::new();
+        config
     }
 
     /// The service that this is without one inside.
     pub(super) fn ending(&self) -> StaticFilesService<NotFound> {
         self.layer(NotFound::new())
     }
+}
+
+/// A file's name below the root, as a setter takes it.
+#[track_caller]
+fn file_below(name: &str, setter: &str, example: &str) -> PathBuf {
+    let below = name.strip_prefix('/').unwrap_or(name);
+    let is_plain = |segment: &str| !matches!(segment, "" | "." | "..");
+    assert!(
+        below.split('/').all(is_plain) && !below.contains(['\0', '\\']),
+        "{name:?} is no file below the root; StaticFiles::{setter} takes a name such as \
+         {example:?}"
+    );
+    below.into()
 }
 
 impl<S> Layer<S> for StaticFiles {

@@ -108,12 +108,39 @@
 //! variants, and no file backend but the disk.
 
 mod answer;
+mod cache;
+mod cache_control;
+mod codings;
+#[cfg(feature = "compression")]
+mod compress;
+mod digest;
+mod fallbacks;
+mod find;
+mod hashed;
 mod layer;
+mod listing;
+mod look_up;
+mod manifest;
 mod media_type;
+mod navigation;
 mod open;
+mod policy;
+mod representation;
+mod rules;
 mod service;
+mod source;
+mod target;
+mod validators;
 
+#[cfg(feature = "embed")]
+pub use self::source::EmbeddedFiles;
 pub use self::{
+    cache_control::CacheControl,
     layer::StaticFiles,
+    listing::{DirEntry, Listed, Listing},
+    open::Symlinks,
+    rules::{Files, InvalidPattern},
     service::{NotFound, ResponseFuture, StaticFilesService},
+    source::{Found, MemoryFiles, Source, SourceFile, Wait},
+    validators::EntityTags,
 };

@@ -4,19 +4,25 @@
 //! answer, which takes a few microseconds and may be done anywhere, or however long it takes.
 
 use std::{
-    fs::File,
+    ffi::OsString,
+    fs::{File, Metadata},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
-use crate::body::file::{read_cached_at, read_exact_at};
+use super::{
+    listing::{DirEntry, Listed},
+    source::{Found, Identity, Source, SourceFile, Wait},
+};
 
 #[cfg(not(unix))]
 mod other;
+mod symlinks;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
 #[cfg(unix)]
@@ -24,6 +30,7 @@ mod unix;
 
 #[cfg(not(unix))]
 use self::other::{self as system, Directory};
+pub use self::symlinks::Symlinks;
 #[cfg(unix)]
 use self::unix::{self as system, Directory};
 
@@ -37,6 +44,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(super) struct Root {
     path: PathBuf,
+    symlinks: Symlinks,
     state: Arc<Mutex<State>>,
 }
 
@@ -46,98 +54,19 @@ struct State {
     complained: Option<Instant>,
 }
 
-/// Whether to wait for a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// What would wait fails with [`WouldBlock`](ErrorKind::WouldBlock).
-    Never,
-    /// As long as it takes: not on a thread of the runtime.
-    Blocking,
-}
-
-/// What a name stands for.
-#[derive(Debug)]
-pub(super) enum Found {
-    File(OpenFile),
-    Directory,
-    /// Nothing that is served.
-    Nothing,
-}
-
-/// A regular file, and what it was when it was opened.
-#[derive(Debug)]
-pub(super) struct OpenFile {
-    pub(super) file: File,
-    pub(super) length: u64,
-    pub(super) modified: Option<SystemTime>,
-}
-
 impl Root {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             // Without a working directory the relative path is as good as none.
             path: std::path::absolute(&path).unwrap_or(path),
+            symlinks: Symlinks::default(),
             state: Arc::default(),
         }
     }
 
-    /// Opens the file of a relative name, which has no `..` in it.
-    ///
-    /// # Errors
-    ///
-    /// What is neither the client's fault nor the tree's: the disk fails, no descriptor is left;
-    /// and `WouldBlock`, if it is not to wait.
-    pub(super) fn open(&self, name: &Path, wait: Wait) -> io::Result<Found> {
-        let Some(directory) = self.directory(wait)? else {
-            return Ok(Found::Nothing);
-        };
-        let opened = directory.open(&self.path, name, wait).and_then(|file| {
-            // What was opened is asked, not the path: nothing can come between the two.
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
-        });
-        match opened {
-            Ok((file, metadata)) if metadata.is_file() => Ok(Found::File(OpenFile {
-                length: metadata.len(),
-                modified: metadata.modified().ok(),
-                file,
-            })),
-            Ok((_, metadata)) if metadata.is_dir() => Ok(Found::Directory),
-            // A FIFO or a device; opening it did not wait for anybody.
-            Ok(_) => Ok(Found::Nothing),
-            // Of a system that does not open directories.
-            Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(Found::Directory),
-            Err(error) if is_miss(&error) => Ok(Found::Nothing),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Exactly these bytes of an open file.
-    ///
-    /// # Errors
-    ///
-    /// The disk's; `UnexpectedEof`, if the file is shorter by now; and `WouldBlock`, if it is not
-    /// to wait.
-    pub(super) fn read(
-        &self,
-        open: &OpenFile,
-        offset: u64,
-        length: usize,
-        wait: Wait,
-    ) -> io::Result<Bytes> {
-        if wait == Wait::Blocking {
-            return read_exact_at(&open.file, offset, length);
-        }
-        read_cached_at(&open.file, offset, length).map_err(|error| {
-            if error.kind() == ErrorKind::Unsupported {
-                // Not tried again before the root is opened again.
-                if let Some((directory, _)) = &self.state().directory {
-                    directory.cannot_read_cached();
-                }
-            }
-            // Whatever it was, a read that waits will tell.
-            ErrorKind::WouldBlock.into()
-        })
+    /// Which links are followed; of this clone of the root.
+    pub(super) fn set_symlinks(&mut self, symlinks: Symlinks) {
+        self.symlinks = symlinks;
     }
 
     /// The root itself; `None` if there is none.
@@ -180,6 +109,111 @@ impl Root {
         // Every state is whole, whoever panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Source for Root {
+    fn open(&self, name: &Path, wait: Wait) -> io::Result<Found> {
+        let Some(directory) = self.directory(wait)? else {
+            return Ok(Found::Nothing);
+        };
+        // What is not read from a cache is better opened where it is read, too.
+        if wait == Wait::Never && UNCACHED.has(directory.device()) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let opened = directory
+            .open(&self.path, name, self.symlinks, wait)
+            .and_then(|file| {
+                // What was opened is asked, not the path: nothing can come between the two.
+                let metadata = file.metadata()?;
+                Ok((file, metadata))
+            });
+        match opened {
+            Ok((file, metadata)) if metadata.is_file() => {
+                Ok(Found::File(SourceFile::of(file, &metadata)))
+            }
+            Ok((_, metadata)) if metadata.is_dir() => Ok(Found::Directory),
+            // A FIFO or a device; opening it did not wait for anybody.
+            Ok(_) => Ok(Found::Nothing),
+            // Of a system that does not open directories.
+            Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(Found::Directory),
+            Err(error) if is_miss(&error) => Ok(Found::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Regular files and directories, in the order of the disk; of a link, what it leads to, if it
+    /// may be followed. Hidden names that are left out count as read.
+    fn list(&self, directory: &Path, limit: usize, dotfiles: bool) -> io::Result<Option<Listed>> {
+        let Some(root) = self.directory(Wait::Blocking)? else {
+            return Ok(None);
+        };
+        match root.list(&self.path, directory, self.symlinks, limit, dotfiles) {
+            Ok(listed) => Ok(Some(listed)),
+            Err(error) if is_miss(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Remembers that reads of this file cannot be told not to wait.
+pub(super) fn cannot_read_cached(file: &File) {
+    let identity = file
+        .metadata()
+        .ok()
+        .and_then(|metadata| Identity::of(&metadata));
+    UNCACHED.remember(identity.map(|identity| identity.device));
+}
+
+/// What this process has learnt of the file systems it met.
+static UNCACHED: Devices = Devices::new();
+
+/// File systems that cannot tell whether a read would wait: on them, nothing is tried.
+#[derive(Debug)]
+struct Devices {
+    /// Of more than these, the oldest is asked again.
+    known: [AtomicU64; 8],
+    remembered: AtomicUsize,
+}
+
+/// What no file system is called: device numbers have 32 bits, or on some systems 64 with gaps.
+const NO_DEVICE: u64 = u64::MAX;
+
+impl Devices {
+    const fn new() -> Self {
+        Self {
+            known: [const { AtomicU64::new(NO_DEVICE) }; 8],
+            remembered: AtomicUsize::new(0),
+        }
+    }
+
+    fn has(&self, device: Option<u64>) -> bool {
+        // The usual case costs one load.
+        self.remembered.load(Ordering::Relaxed) > 0
+            && device.is_some_and(|device| {
+                let is_it = |known: &AtomicU64| known.load(Ordering::Relaxed) == device;
+                self.known.iter().any(is_it)
+            })
+    }
+
+    fn remember(&self, device: Option<u64>) {
+        if let Some(device) = device
+            && !self.has(Some(device))
+        {
+            let at = self.remembered.fetch_add(1, Ordering::Relaxed) % self.known.len();
+            self.known[at].store(device, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A directory's entry, of which this is the metadata; `None` if it is nothing that is served.
+fn entry(name: OsString, metadata: &Metadata) -> Option<DirEntry> {
+    let modified = metadata.modified().ok();
+    if metadata.is_dir() {
+        return Some(DirEntry::directory(name, modified));
+    }
+    metadata
+        .is_file()
+        .then(|| DirEntry::file(name, metadata.len(), modified))
 }
 
 /// Whether a failure says no more than that there is nothing to serve under this name.

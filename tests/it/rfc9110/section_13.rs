@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use proptest::prelude::*;
 use tower_gateway::semantics::conditional::{
-    EntityTag, HttpDate, Validators, Verdict, evaluate, range_applies,
+    EntityTag, HttpDate, LastModified, Validators, Verdict, evaluate, range_applies,
 };
 
 /// "Sun, 06 Nov 1994 08:49:37 GMT", and a little later in the same second.
@@ -20,7 +20,7 @@ const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 fn current() -> Validators {
     Validators {
         etag: EntityTag::strong("v,2"),
-        last_modified: HttpDate::new(modified()),
+        last_modified: HttpDate::new(modified()).map(LastModified::strong),
     }
 }
 
@@ -73,6 +73,11 @@ mod section_8_8_3_entity_tags {
         assert_eq!(EntityTag::strong("a\"b"), None);
         assert_eq!(EntityTag::strong("a b"), None);
         assert_eq!(EntityTag::strong("x").unwrap().to_header(), r#""x""#);
+        assert_eq!(EntityTag::weak("a\"b"), None);
+        assert_eq!(EntityTag::weak("a b"), None);
+        let weak = EntityTag::weak("x").unwrap();
+        assert_eq!(weak.to_header(), r#"W/"x""#);
+        assert!(weak.is_weak());
     }
 }
 
@@ -121,6 +126,42 @@ mod section_5_6_7_dates {
     }
 }
 
+mod section_8_8_2_last_modified {
+    use super::*;
+
+    fn after(nanos: u64) -> Option<LastModified> {
+        LastModified::new(modified(), modified() + Duration::from_nanos(nanos))
+    }
+
+    #[test]
+    fn it_is_weak_until_a_second_after_its_own() {
+        for (nanos, is_strong) in [
+            (0, false),
+            (500_000_000, false),
+            (1_499_999_999, false),
+            (1_500_000_000, true),
+            (86_400_000_000_000, true),
+        ] {
+            let last_modified = after(nanos).unwrap();
+            assert_eq!(last_modified.is_strong(), is_strong, "{nanos}");
+            assert_eq!(last_modified.date(), HttpDate::new(modified()).unwrap());
+            assert_eq!(last_modified.to_header(), EXACT);
+        }
+        // A clock that HTTP cannot write is long after every date.
+        let never = SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000);
+        let last_modified = LastModified::new(modified(), never).unwrap();
+        assert!(last_modified.is_strong());
+    }
+
+    #[test]
+    fn a_time_of_the_future_and_one_that_http_cannot_write_are_not_said() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        let nanosecond = Duration::from_nanos(1);
+        assert_eq!(LastModified::new(modified(), modified() - nanosecond), None);
+        assert_eq!(LastModified::new(epoch - nanosecond, modified()), None);
+    }
+}
+
 mod section_13_1_1_if_match {
     use super::*;
 
@@ -153,7 +194,7 @@ mod section_13_1_1_if_match {
     #[test]
     fn a_weak_tag_of_the_representation_never_matches() {
         let weak = Validators {
-            etag: EntityTag::parse(&HeaderValue::from_static(r#"W/"x""#)),
+            etag: EntityTag::weak("x"),
             last_modified: None,
         };
         for (given, verdict) in [
@@ -325,9 +366,33 @@ mod section_13_1_5_if_range {
     }
 
     #[test]
+    fn a_weak_date_never_lets_a_range_count() {
+        let date = HttpDate::new(modified()).unwrap();
+        let headers = fields(&[(header::IF_RANGE, EXACT)]);
+        for (last_modified, applies) in [
+            (LastModified::weak(date), false),
+            (LastModified::strong(date), true),
+        ] {
+            let validators = Validators {
+                etag: None,
+                last_modified: Some(last_modified),
+            };
+            assert_eq!(range_applies(&headers, &validators), applies);
+
+            // The other conditions on dates compare weakly.
+            let since = fields(&[(header::IF_MODIFIED_SINCE, EXACT)]);
+            let verdict = evaluate(&Method::GET, &since, &validators);
+            assert_eq!(verdict, Verdict::NotModified);
+            let since = fields(&[(header::IF_UNMODIFIED_SINCE, EXACT)]);
+            let verdict = evaluate(&Method::GET, &since, &validators);
+            assert_eq!(verdict, Verdict::Proceed);
+        }
+    }
+
+    #[test]
     fn a_weak_tag_never_lets_a_range_count() {
         let weak = Validators {
-            etag: EntityTag::parse(&HeaderValue::from_static(r#"W/"x""#)),
+            etag: EntityTag::weak("x"),
             last_modified: None,
         };
         let headers = fields(&[(header::IF_RANGE, r#"W/"x""#)]);

@@ -3,6 +3,8 @@
 #[cfg(all(target_os = "linux", feature = "full"))]
 mod blackbox;
 #[cfg(target_os = "linux")]
+mod cache_policy;
+#[cfg(target_os = "linux")]
 mod cached;
 #[cfg(target_os = "linux")]
 mod confinement;
@@ -12,4 +14,5 @@ mod representation;
 #[cfg(feature = "axum")]
 mod routers;
 mod sending;
+mod sources;
 mod tree;

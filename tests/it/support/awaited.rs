@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use tower_gateway::StaticFiles;
+use tower_gateway::{StaticFiles, semantics::negotiate::Coding};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
@@ -28,11 +28,11 @@ pub enum Feature {
 impl Feature {
     pub const fn is_there(self) -> bool {
         match self {
-            Self::Precompressed => false,
-            Self::Multipart => false,
-            Self::ContentTags => false,
-            Self::YoungTags => false,
-            Self::Immutable => false,
+            Self::Precompressed => true,
+            Self::Multipart => true,
+            Self::ContentTags => true,
+            Self::YoungTags => true,
+            Self::Immutable => true,
             Self::OddDates => false,
             Self::HostRefused => false,
         }
@@ -41,11 +41,11 @@ impl Feature {
 
 /// Files with their precompressed siblings.
 pub fn precompressed(root: &Path) -> StaticFiles {
-    StaticFiles::new(root)
+    StaticFiles::new(root).precompressed([Coding::Brotli, Coding::Zstd, Coding::Gzip])
 }
 
 /// Files of which those with a hash in their name never change; `manifest`, below the root, says
 /// which these are.
-pub fn immutable(root: &Path, _manifest: &str) -> StaticFiles {
-    StaticFiles::new(root)
+pub fn immutable(root: &Path, manifest: &str) -> StaticFiles {
+    StaticFiles::new(root).immutable_in(manifest)
 }

@@ -1,0 +1,237 @@
+//! A file as it is sent: in one coding, with the fields of its answer.
+
+use std::{io, sync::Arc};
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::{
+    cache::Resource,
+    codings::{offer, variant},
+    find::Located,
+    layer::Config,
+    manifest::Manifest,
+    source::{Content, Identity, Wait},
+    validators::validators,
+};
+use crate::semantics::{
+    conditional::Validators,
+    negotiate::{Coding, choose_coding},
+};
+
+/// One of the representations of a file. Clones share its bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Representation {
+    pub(super) content: Content,
+    pub(super) length: u64,
+    pub(super) validators: Validators,
+    /// The fields of a 200.
+    pub(super) headers: HeaderMap,
+    /// Those of a 304, if it is to be sent more than once.
+    pub(super) not_modified: Option<HeaderMap>,
+    pub(super) coding: Option<Coding>,
+    identity: Option<Identity>,
+    /// What the build said when the fields were made.
+    manifest: Option<Arc<Manifest>>,
+    /// `false`: a moment later its validators would be others.
+    is_settled: bool,
+}
+
+/// The representation that a client asks for, of a file that is not kept.
+///
+/// # Errors
+///
+/// `WouldBlock`, if it is not to wait; else the source's.
+pub(super) fn choose(
+    config: &Config,
+    mut located: Located<'_>,
+    request: &HeaderMap,
+    wait: Wait,
+) -> io::Result<Representation> {
+    let media_type = config.media_types.of(&located.name);
+    let offer = offer(config, &located, essence(&media_type), wait)?;
+    let chosen = choose_coding(request, offer.codings.iter().copied());
+    if let Some(coding) = chosen
+        && let Some(file) = variant(config, &located, coding, wait)?
+    {
+        located.file = file;
+        return Representation::new(config, located, media_type, chosen, true, wait);
+    }
+    Representation::new(config, located, media_type, None, offer.is_negotiated, wait)
+}
+
+/// All that there are of a file, to be kept. Of `previous`, what is still right is used again.
+///
+/// # Errors
+///
+/// `WouldBlock`, if it is not to wait; else the source's.
+pub(super) fn all(
+    config: &Config,
+    located: Located<'_>,
+    previous: Option<&Resource>,
+    wait: Wait,
+) -> io::Result<Resource> {
+    let media_type = config.media_types.of(&located.name);
+    let offer = offer(config, &located, essence(&media_type), wait)?;
+    let manifest = config.memory().manifest.get(config, wait)?;
+    let is_negotiated = offer.is_negotiated;
+    let kept = |coding, located: Located<'_>| {
+        let previous = previous
+            .into_iter()
+            .flat_map(Resource::representations)
+            .find(|previous| previous.is(coding, &located, is_negotiated))
+            .filter(|previous| same(&previous.manifest, &manifest));
+        match previous {
+            Some(previous) => Ok(previous.clone()),
+            None => {
+                let media_type = media_type.clone();
+                Representation::new(config, located, media_type, coding, is_negotiated, wait)?
+                    .to_keep(config, wait)
+            }
+        }
+    };
+    let mut coded = Vec::with_capacity(offer.codings.len());
+    for coding in offer.codings {
+        if let Some(file) = variant(config, &located, coding, wait)? {
+            let name = located.name.clone();
+            let beside = Located {
+                file,
+                name,
+                ..located
+            };
+            coded.push(kept(Some(coding), beside)?);
+        }
+    }
+    let plain = kept(None, located)?;
+    Ok(Resource { plain, coded })
+}
+
+impl Representation {
+    fn new(
+        config: &Config,
+        located: Located<'_>,
+        media_type: HeaderValue,
+        coding: Option<Coding>,
+        is_negotiated: bool,
+        wait: Wait,
+    ) -> io::Result<Self> {
+        let suffix = match coding {
+            None => "",
+            Some(Coding::Brotli) => "-br",
+            Some(Coding::Zstd) => "-zstd",
+            Some(Coding::Gzip) => "-gzip",
+        };
+        let digests = &config.memory().digests;
+        let stated = validators(config.tags, digests, &located, suffix, wait)?;
+        let validators = stated.validators;
+
+        let mut headers = HeaderMap::with_capacity(12);
+        if let Some(coding) = coding {
+            let token = HeaderValue::from_static(coding.token());
+            headers.insert(header::CONTENT_ENCODING, token);
+        }
+        let length = HeaderValue::from(located.file.length);
+        headers.insert(header::CONTENT_LENGTH, length);
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        if let Some(etag) = &validators.etag {
+            headers.insert(header::ETAG, etag.to_header());
+        }
+        if let Some(date) = validators.last_modified {
+            headers.insert(header::LAST_MODIFIED, date.to_header());
+        }
+        if is_negotiated {
+            // Also without a coding, and with a 304: a cache must know that others get others.
+            let accept_encoding = HeaderValue::from_static("accept-encoding");
+            headers.insert(header::VARY, accept_encoding);
+        }
+        let manifest = config.memory().manifest.get(config, wait)?;
+        let essence = essence(&media_type);
+        config
+            .policy
+            .apply(&located, essence, manifest.as_deref(), &mut headers);
+        headers.insert(header::CONTENT_TYPE, media_type);
+
+        Ok(Self {
+            length: located.file.length,
+            identity: located.file.identity,
+            content: located.file.content,
+            validators,
+            headers,
+            not_modified: None,
+            coding,
+            manifest,
+            is_settled: stated.is_settled,
+        })
+    }
+
+    /// With all that is done once for many answers.
+    fn to_keep(mut self, config: &Config, wait: Wait) -> io::Result<Self> {
+        self.not_modified = Some(not_modified(&self.headers));
+        if self.length <= config.cache.map_or(0, |cache| cache.files_up_to) {
+            let length = usize::try_from(self.length).map_err(io::Error::other)?;
+            if wait == Wait::Never && length > crate::body::file::CHUNK {
+                // It takes longer than others should wait.
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.content = Content::Bytes(self.content.read(0, length, wait)?);
+        }
+        Ok(self)
+    }
+
+    /// Whether it is this file in this coding, as it is now.
+    fn is(&self, coding: Option<Coding>, located: &Located<'_>, is_negotiated: bool) -> bool {
+        self.coding == coding
+            && self.is_settled
+            && self.identity.is_some()
+            && self.identity == located.file.identity
+            && self.headers.contains_key(header::VARY) == is_negotiated
+    }
+
+    /// How many bytes it takes to keep.
+    pub(super) fn weight(&self) -> u64 {
+        /// Fields of two answers, and what holds them.
+        const HEAD: u64 = 1024;
+        /// Of these a process may have few.
+        const DESCRIPTOR: u64 = 64 << 10;
+
+        match self.content {
+            Content::Bytes(_) => HEAD + self.length,
+            Content::File(_) => HEAD + DESCRIPTOR,
+        }
+    }
+}
+
+/// RFC 9110 §15.4.5: "The server generating a 304 response MUST generate any of the following
+/// header fields that would have been sent in a 200 (OK) response to the same request:
+/// Content-Location, Date, ETag, and Vary; Cache-Control and Expires". Last-Modified "might be
+/// useful if the response does not have an ETag field".
+pub(super) fn not_modified(of_ok: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(5);
+    for name in [
+        header::CONTENT_LOCATION,
+        header::ETAG,
+        header::VARY,
+        header::CACHE_CONTROL,
+        header::EXPIRES,
+    ] {
+        if let Some(value) = of_ok.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if !headers.contains_key(header::ETAG)
+        && let Some(date) = of_ok.get(header::LAST_MODIFIED)
+    {
+        headers.insert(header::LAST_MODIFIED, date.clone());
+    }
+    headers
+}
+
+/// Whether nothing new was read.
+fn same<T>(one: &Option<Arc<T>>, other: &Option<Arc<T>>) -> bool {
+    one.as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
+}
+
+/// A media type without its parameters.
+pub(super) fn essence(media_type: &HeaderValue) -> &str {
+    let text = media_type.to_str().unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim_end()
+}
