@@ -1,6 +1,7 @@
 //! The whole way: a client over a socket, this crate, a real server, a real application.
 
 mod browser;
+mod collectstatic;
 mod curl;
 mod django;
 mod files;

@@ -154,7 +154,8 @@ async fn watch(browser: &Client, files: &Files, root: &tempfile::TempDir) -> Res
 }
 
 fn state(value: Value) -> State {
-    serde_json::from_value(value.clone()).unwrap_or_else(|_| panic!("the page says {value}"))
+    let said = value.to_string();
+    serde_json::from_value(value).unwrap_or_else(|_| panic!("the page says {said}"))
 }
 
 /// Writes a WebM file of these pictures, and gives its length.

@@ -1,22 +1,14 @@
 //! zsync, which fetches of a file only the blocks that an older copy does not have: in few
 //! requests, each for many ranges.
 
+use tower_gateway::StaticFiles;
+
 use super::files::{Files, is_there, noise, run, write};
-use crate::support::{
-    awaited::{Feature, precompressed},
-    process::say,
-};
 
 const LENGTH: usize = 2 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn zsync_fetches_what_has_changed_and_no_more() {
-    if !Feature::Multipart.is_there() {
-        say(format_args!(
-            "NOT TESTED: zsync, which asks for several ranges; StaticFiles is still to learn them"
-        ));
-        return;
-    }
     if !is_there("zsync", "zsync", "a client that asks for many ranges") {
         return;
     }
@@ -34,7 +26,7 @@ async fn zsync_fetches_what_has_changed_and_no_more() {
     }
     write(&client.path().join("old.bin"), &old);
 
-    let files = Files::serve(precompressed(root.path())).await;
+    let files = Files::serve(StaticFiles::new(root.path())).await;
     let url = files.url("/new.bin.zsync");
     let fetch = ["-i", "old.bin", "-o", "fetched.bin", &url];
     let (code, log) = run("zsync", &fetch, client.path()).await;

@@ -4,7 +4,7 @@ use super::{
     probe::{Expected, Probe, Request, ask, get, probe, status},
     site::coded,
 };
-use crate::support::{awaited::Feature, raw::Answer};
+use crate::support::raw::Answer;
 
 const ALL: &[&str] = &["br", "zstd", "gzip", ""];
 
@@ -63,9 +63,6 @@ pub fn probes() -> Vec<Probe> {
     probes.extend(conditions());
     probes.extend(siblings());
     probes
-        .into_iter()
-        .map(|probe| probe.needs(Feature::Precompressed))
-        .collect()
 }
 
 fn css() -> Request {

@@ -5,7 +5,7 @@ use super::{
     probe::{Expected, Probe, ask, get, probe, status},
     site::{MODIFIED, TEN, TYPES},
 };
-use crate::support::{awaited::Feature, process::say};
+use crate::support::process::say;
 
 pub fn probes() -> Vec<Probe> {
     let mut probes = types();
@@ -70,7 +70,6 @@ fn times() -> Vec<Probe> {
             request,
             timed().has_any("etag"),
         )
-        .needs(Feature::ContentTags)
     };
     vec![
         probe(

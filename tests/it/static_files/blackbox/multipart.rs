@@ -10,7 +10,7 @@ use super::{
     probe::{Expected, Probe, get, probe, status},
     site::big,
 };
-use crate::support::{awaited::Feature, raw::Answer};
+use crate::support::raw::Answer;
 
 const LENGTH: usize = 300_000;
 
@@ -138,7 +138,7 @@ pub fn probes() -> Vec<Probe> {
         .into_iter()
         .map(|(rule, name, ranges, right)| {
             let request = get("/big.bin").with("Range", &ranges);
-            probe(rule, name, request, right).needs(Feature::Multipart)
+            probe(rule, name, request, right)
         })
         .collect();
     let head = get("/big.bin").with("Range", two);
@@ -150,15 +150,12 @@ pub fn probes() -> Vec<Probe> {
         status([200]).has("content-length", "300000")
     }));
     let with = |name, value| get("/big.bin").with("Range", two).with(name, value);
-    probes.push(
-        probe(
-            "RFC 9110 §13.1.5",
-            "two parts if it is the tag",
-            with("If-Range", "{etag}"),
-            parts(|answer| are(answer, &[0..100, 200_000..200_100])),
-        )
-        .needs(Feature::Multipart),
-    );
+    probes.push(probe(
+        "RFC 9110 §13.1.5",
+        "two parts if it is the tag",
+        with("If-Range", "{etag}"),
+        parts(|answer| are(answer, &[0..100, 200_000..200_100])),
+    ));
     probes.push(probe(
         "RFC 9110 §13.1.5",
         "the whole if it is not",

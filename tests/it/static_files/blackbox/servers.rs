@@ -3,12 +3,11 @@
 use std::{fs, process::Command, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinHandle};
-use tower_gateway::serve::serve;
+use tower_gateway::{StaticFiles, semantics::negotiate::Coding, serve::serve};
 use tower_http::services::ServeDir;
 
 use super::{site::Site, wire::Address};
 use crate::support::{
-    awaited,
     process::{Process, say, tethered},
     raw::PATIENCE,
     server::{TestServer, spawn},
@@ -45,13 +44,26 @@ impl Server {
     }
 
     pub async fn ours() -> Self {
+        Self::with("tower-gateway", |files| files).await
+    }
+
+    /// With everything from memory that can be, and each time compared with the disk.
+    pub async fn ours_cached() -> Self {
+        Self::with("tower-gateway with a cache", |files| {
+            files.cache(16 << 20).cache_fresh_for(Duration::ZERO)
+        })
+        .await
+    }
+
+    async fn with(name: &'static str, options: fn(StaticFiles) -> StaticFiles) -> Self {
         let site = Site::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::Tcp(listener.local_addr().unwrap());
-        let files = awaited::precompressed(&site.root());
+        let siblings = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+        let files = options(StaticFiles::new(site.root()).precompressed(siblings));
         let server = tokio::spawn(async { serve(listener, files).await.unwrap() });
         Self {
-            name: "tower-gateway",
+            name,
             address,
             site,
             patience: PATIENCE,

@@ -9,86 +9,55 @@ use super::{
     site::{MODIFIED, coded},
     wire::Connection,
 };
-use crate::support::{awaited::Feature, raw::Answer};
+use crate::support::raw::Answer;
 
 pub struct Told {
     pub rule: &'static str,
     pub name: &'static str,
-    pub needs: Option<Feature>,
     pub outcome: Result<(), String>,
 }
 
 pub async fn tell(server: &Server) -> Vec<Told> {
-    let told = |rule, name, outcome| Told {
-        rule,
-        name,
-        needs: None,
-        outcome,
-    };
-    let mut all = vec![
-        told(
-            "RFC 9112 §9.3.2",
-            "ten requests in one packet",
-            pipelined(server).await,
-        ),
-        told(
-            "RFC 9110 §8.8.1",
-            "another content has another tag",
-            changed(server).await,
-        ),
-        told(
-            "RFC 9110 §13.1.5",
-            "no two states are joined",
-            resumed(server).await,
-        ),
-        told(
-            "RFC 9110 §14.4",
-            "a file in ten parts",
-            in_parts(server).await,
-        ),
-        told(
-            "RFC 9110 §9.3.2",
-            "HEAD says what GET says",
-            heads(server).await,
-        ),
-    ];
-    for (name, at) in [
-        ("a time of 0 tells no content from another", 0),
-        ("nor does a time of 1", 1),
-    ] {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
-        all.push(told(
-            "RFC 9110 §8.8.1",
-            name,
-            useless_time(server, time).await,
-        ));
-    }
-    let future = SystemTime::now() + Duration::from_secs(1_000_000);
-    let outcome = useless_time(server, future).await;
-    all.push(Told {
-        needs: Some(Feature::ContentTags),
-        ..told("RFC 9110 §8.8.1", "nor a time of the future", outcome)
-    });
-    all.push(Told {
-        needs: Some(Feature::YoungTags),
-        ..told(
-            "RFC 9110 §8.8.1",
-            "the clock is too coarse for a young file",
-            young(server).await,
-        )
-    });
-    for (name, outcome) in [
-        ("each coding has its tag", tags_of_codings(server).await),
-        (
-            "a tag of one coding is none of another",
-            foreign_tag(server).await,
-        ),
-    ] {
+    let mut all = Vec::new();
+    let mut told = |rule, name, outcome| {
         all.push(Told {
-            needs: Some(Feature::Precompressed),
-            ..told("RFC 9110 §8.8.3.3", name, outcome)
+            rule,
+            name,
+            outcome,
         });
+    };
+    let many = "ten requests in one packet";
+    told("RFC 9112 §9.3.2", many, pipelined(server).await);
+    let changes = "another content has another tag";
+    told("RFC 9110 §8.8.1", changes, changed(server).await);
+    let joined = "no two states are joined";
+    told("RFC 9110 §13.1.5", joined, resumed(server).await);
+    told(
+        "RFC 9110 §14.4",
+        "a file in ten parts",
+        in_parts(server).await,
+    );
+    let head = "HEAD says what GET says";
+    told("RFC 9110 §9.3.2", head, heads(server).await);
+
+    let epoch = SystemTime::UNIX_EPOCH;
+    let second = Duration::from_secs(1);
+    for (name, time) in [
+        ("a time of 0 tells no content from another", epoch),
+        ("nor does a time of 1", epoch + second),
+        (
+            "nor a time of the future",
+            SystemTime::now() + second * 1_000_000,
+        ),
+    ] {
+        told("RFC 9110 §8.8.1", name, useless_time(server, time).await);
     }
+    let coarse = "the clock is too coarse for a young file";
+    told("RFC 9110 §8.8.1", coarse, young(server).await);
+    let distinct = "each coding has its tag";
+    told("RFC 9110 §8.8.3.3", distinct, tags_of_codings(server).await);
+    let foreign = "a tag of one coding is none of another";
+    told("RFC 9110 §8.8.3.3", foreign, foreign_tag(server).await);
     all
 }
 
