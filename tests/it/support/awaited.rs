@@ -5,7 +5,7 @@
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    /// RFC 9110 §5.6.7: a leap second is a date, and the two digits of a year may lie ahead.
+    /// RFC 9110 §5.6.7: the two digits of a year may lie ahead.
     OddDates,
     /// RFC 9112 §3.2: `serve` refuses a request that does not name its host once.
     HostRefused,
@@ -15,7 +15,7 @@ impl Feature {
     pub const fn is_there(self) -> bool {
         match self {
             Self::OddDates => false,
-            Self::HostRefused => false,
+            Self::HostRefused => true,
         }
     }
 }

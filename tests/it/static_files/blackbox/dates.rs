@@ -84,10 +84,7 @@ pub fn probes() -> Vec<Probe> {
     ];
     let mut probes: Vec<_> = lines
         .into_iter()
-        .map(|(rule, name, fields, right)| match name {
-            "a leap second" => probe(rule, name, ten(fields), right).needs(Feature::OddDates),
-            _ => probe(rule, name, ten(fields), right),
-        })
+        .map(|(rule, name, fields, right)| probe(rule, name, ten(fields), right))
         .collect();
     let since_future = ten(&[(IMS, &future)]);
     probes.push(probe(
