@@ -276,7 +276,7 @@ fn the_answer_is_asked_for_each_time_and_sent_when_it_is_new() {
     );
     assert_eq!(first.status(), 200);
     assert_eq!(first.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
-    assert_eq!(first.headers()[VARY], "Accept");
+    assert_eq!(first.headers()[VARY], "accept");
     assert_eq!(first.headers()[CACHE_CONTROL], "no-cache");
     let etag = first.headers()[ETAG].clone();
     let length = first.headers()[CONTENT_LENGTH].clone();
