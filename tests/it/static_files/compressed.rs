@@ -1,10 +1,9 @@
 //! Files that the layer itself compresses.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tower_gateway::{
@@ -23,10 +22,7 @@ fn script(name: &str) -> String {
 
 /// A file that is old enough to stay what it is.
 fn write_settled(tree: &Tree, name: &str, content: &str, hours_ago: u64) {
-    let path = tree.write(name, content);
-    let file = File::options().write(true).open(path).unwrap();
-    let ago = Duration::from_secs(hours_ago * 3600);
-    file.set_modified(SystemTime::now() - ago).unwrap();
+    tree.write_aged(name, content, hours_ago * 3600);
 }
 
 const BROTLI: &[(&str, &str)] = &[("accept-encoding", "gzip;q=0.5, br")];

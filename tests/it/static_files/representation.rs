@@ -1,21 +1,8 @@
 //! What an answer says about its file: types, validators, conditions, ranges.
 
-use std::{
-    fs::File,
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use super::tree::{Tree, ask, get, get_with, request};
-
-fn touch(path: &Path, modified: SystemTime) {
-    File::options()
-        .write(true)
-        .open(path)
-        .unwrap()
-        .set_modified(modified)
-        .unwrap();
-}
+use super::tree::{Tree, ask, get, get_with, request, touch};
 
 fn seconds(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
