@@ -14,6 +14,7 @@ mod directories;
 mod layer;
 #[cfg(target_os = "linux")]
 mod listing;
+mod manifests;
 #[cfg(target_os = "linux")]
 mod policy;
 mod representation;

@@ -97,7 +97,7 @@ where
 }
 
 /// A whole answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Got {
     pub status: u16,
     pub headers: HeaderMap,
