@@ -9,32 +9,22 @@ use std::{
         net::UnixListener,
     },
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
 };
 
-use http::StatusCode;
-use proptest::prelude::*;
 use tokio::{task::JoinSet, time::timeout};
-use tower_gateway::{
-    ErrorKind, StaticFiles,
-    semantics::{
-        negotiate::Coding,
-        path::{EncodedSlash, PathPolicy},
-    },
-    static_files::{CacheControl, EntityTags, Files, Listing},
-};
+use tower_gateway::{ErrorKind, StaticFiles};
 
 use super::tree::{SECRET, Tree, ask, get, request};
 use crate::support::raw::PATIENCE;
 
-fn fifo(path: &std::path::Path) {
+pub fn fifo(path: &std::path::Path) {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 }
 
 /// One of everything that must not get out, and a little that may.
-fn hostile() -> Tree {
+pub fn hostile() -> Tree {
     let tree = Tree::of(&[
         ("a.txt", "public"),
         ("dir/index.html", "public"),
@@ -332,134 +322,4 @@ async fn a_directory_that_becomes_a_link_outwards_lets_nothing_out() {
         drop(stopping);
     });
     assert!(seen > 0, "the directory was never there");
-}
-
-/// With everything on that looks for more than the path itself.
-fn all_options(tree: &Tree, keeps: bool) -> StaticFiles {
-    let files = tree
-        .files()
-        .root(tree.root().join("dir"))
-        .clean_urls()
-        .index(["index.html", "sub", "out.txt"])
-        .listing(Listing::new())
-        .precompressed([Coding::Brotli, Coding::Zstd, Coding::Gzip])
-        .entity_tags(EntityTags::Sidecar)
-        .immutable_in("manifest.json")
-        .cache_control(Files::hashed(), CacheControl::immutable())
-        .spa("dir/index.html")
-        .error_page(StatusCode::NOT_FOUND, "a.txt")
-        .untrusted(true);
-    match keeps {
-        true => files.cache(1 << 20).cache_fresh_for(Duration::ZERO),
-        false => files,
-    }
-}
-
-/// Pieces of which attacks are made.
-fn spelling() -> impl Strategy<Value = String> {
-    let piece = prop_oneof![
-        4 => prop::sample::select(vec![
-            "/", "//", "/./", "/../", "..", ".", "%2e", "%2E", "%2e%2e", "%2f", "%2F", "%5c", "\\",
-            "%00", "%", "%zz", "%25", "%252e", ";", "?", "#", "*", ":", "~", "%c0%ae", "%ff", "%20",
-        ]),
-        4 => prop::sample::select(vec![
-            "a.txt", "dir", "sub", "b.txt", "index.html", "out", "out.txt", "outside", "secret.txt",
-            "root", "linked-dir", "passwd", "loop", "fifo", "cwd", "environ", ".env", ".git",
-            "config", "..data", "out-absolute", "out-absolute.txt", "out-and-in.txt", "dangling",
-        ]),
-        1 => Just("%70"),
-    ];
-    prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
-}
-
-#[test]
-fn no_spelling_gets_anything_out_nor_breaks_anything() {
-    let tree = hostile();
-    no_spelling_breaks(4000, |_| tree.files());
-}
-
-#[test]
-fn nor_does_one_with_everything_on() {
-    let tree = hostile();
-    let root = tree.root();
-    // Beside a file, what is no coding of it, no tag, and no manifest.
-    for (name, to) in [
-        ("a.txt.br", "../outside/secret.txt"),
-        ("a.txt.etag", "../outside/secret.txt"),
-        ("dir/index.html.gz", "../../outside/secret.txt"),
-        ("dir/index.html.etag", "/dev/zero"),
-        ("about.html", "../outside/secret.txt"),
-        ("manifest.json", "../outside/secret.txt"),
-    ] {
-        symlink(to, root.join(name)).unwrap();
-    }
-    fifo(&root.join("a.txt.gz"));
-    fifo(&root.join("a.txt.zst"));
-    let (kept, not_kept) = (all_options(&tree, true), all_options(&tree, false));
-    no_spelling_breaks(spellings(), |keeps| match keeps {
-        true => kept.clone(),
-        false => not_kept.clone(),
-    });
-}
-
-/// As many as one has time for: `PROPTEST_CASES=100000` takes a minute or two.
-fn spellings() -> u32 {
-    let asked = std::env::var("PROPTEST_CASES").ok();
-    asked.and_then(|cases| cases.parse().ok()).unwrap_or(6000)
-}
-
-fn no_spelling_breaks(cases: u32, files: impl Fn(bool) -> StaticFiles) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let config = ProptestConfig {
-        cases,
-        ..ProptestConfig::default()
-    };
-    let accepted = prop::sample::select(vec![
-        ("accept-encoding", "br, zstd, gzip"),
-        ("accept", "text/html"),
-        ("accept", "application/json"),
-        ("range", "bytes=0-1,3-4,-1"),
-        ("if-none-match", "*"),
-    ]);
-    let asked = (
-        spelling(),
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
-        accepted,
-    );
-    proptest!(config, |((target, keep, decode, keeps, field) in asked)| {
-        let Ok(uri) = target.parse::<http::Uri>() else {
-            return Ok(());
-        };
-        let slash = match (keep, decode) {
-            (true, _) => EncodedSlash::Keep,
-            (_, true) => EncodedSlash::Decode,
-            _ => EncodedSlash::Reject,
-        };
-        let files = files(keeps).paths(PathPolicy::new().encoded_slash(slash));
-        let mut request = request("GET", "/", &[field]);
-        *request.uri_mut() = uri;
-        let got = runtime.block_on(ask(files, request));
-        prop_assert!(got.status < 500, "{}: {:?}", target, got);
-        // Hidden names hold it as well as what is outside.
-        let body = String::from_utf8_lossy(&got.body);
-        prop_assert!(!body.contains(SECRET) && !body.contains("root:"), "{}: {}", target, body);
-        let is_list = got.header("vary") == Some("accept");
-        if got.status == 200 && !is_list {
-            prop_assert_eq!(&*body, "public", "{}", target);
-        }
-        if is_list {
-            for hidden in [".env", ".git", "..data", "secret", "passwd", "fifo", "out.txt"] {
-                // The name of the directory itself is in it, as it was asked for.
-                let names = body.matches(hidden).count();
-                prop_assert!(names == 0 || target.contains("%") || target.contains(hidden), "{}: {}", target, body);
-            }
-        }
-        if let Some(location) = got.header("location") {
-            prop_assert!(location.starts_with('/') && !location.starts_with("//"), "{}", location);
-        }
-    });
 }

@@ -23,5 +23,7 @@ mod routers;
 mod sending;
 mod sources;
 #[cfg(target_os = "linux")]
+mod spellings;
+#[cfg(target_os = "linux")]
 mod tags;
 mod tree;
