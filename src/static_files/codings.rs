@@ -92,6 +92,8 @@ pub(super) struct Offer {
     pub(super) codings: Vec<Coding>,
     /// Whether what a client accepts plays a part at all.
     pub(super) is_negotiated: bool,
+    /// Whether there may be more of them in a moment.
+    pub(super) is_growing: bool,
 }
 
 /// What is offered of a file at this moment.
@@ -108,6 +110,7 @@ pub(super) fn offer(
     let mut offer = Offer {
         codings: siblings(config, located, wait)?,
         is_negotiated: false,
+        is_growing: false,
     };
     offer.is_negotiated = !offer.codings.is_empty();
     offer_compressed(config, located, media_type, &mut offer);
@@ -228,6 +231,7 @@ fn offer_compressed(config: &Config, located: &Located<'_>, media_type: &str, of
             State::Absent => absent.push(coding),
         }
     }
+    offer.is_growing = !absent.is_empty();
     let now = SystemTime::now();
     let is_settled = !is_in_flux(located.file.modified, now) && !located.file.is_young(now);
     if !absent.is_empty() && is_settled {

@@ -88,6 +88,7 @@ pub(super) fn all(
     let offer = offer(config, &located, essence(&media_type), wait)?;
     let manifest = config.memory().manifest.get(config, wait)?;
     let is_negotiated = offer.is_negotiated;
+    let is_growing = offer.is_growing;
     let keep = |coding, located: Located<'_>| {
         let stated = stated(config, &located, coding, wait)?;
         let previous = previous
@@ -123,7 +124,12 @@ pub(super) fn all(
         }
     }
     let plain = keep(None, located)?;
-    Ok(Resource { plain, coded })
+    let is_settled = plain.is_settled && coded.iter().all(|one| one.is_settled);
+    Ok(Resource {
+        plain,
+        coded,
+        is_passing: is_growing || !is_settled,
+    })
 }
 
 fn stated(

@@ -128,7 +128,8 @@ impl StaticFiles {
     }
 
     /// For how long [`cache`](Self::cache) takes things for what they were. Defaults to one second;
-    /// zero compares with the disk at each request.
+    /// zero compares with the disk at each request. What will be another in a moment (a file that is
+    /// being compressed, or was changed just now) is looked at again within a second all the same.
     ///
     /// # Panics
     ///
