@@ -56,14 +56,13 @@ impl<S> StaticFilesService<S> {
             let refusal = refuse_path(refusal, request.extensions());
             return ResponseFuture::ended(refusal, after);
         }
-        let inner = self.inner.clone();
         let path = request.uri().path();
         let Some(below) = config.at.strip(path) else {
-            return ResponseFuture::inner(inner, request, after);
+            return ResponseFuture::inner(self.inner.clone(), request, after);
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             if config.fallbacks.leaves(StatusCode::METHOD_NOT_ALLOWED) {
-                return ResponseFuture::inner(inner, request, after);
+                return ResponseFuture::inner(self.inner.clone(), request, after);
             }
             return ResponseFuture::ended(no_file(request.method()), after);
         }
@@ -74,10 +73,13 @@ impl<S> StaticFilesService<S> {
         // longer than all the rest.
         match look_up(config, head, below, Wait::Never) {
             Lookup::Answer(response) => ResponseFuture::ended(response, after),
-            Lookup::Miss(head) => {
-                ResponseFuture::missed(config, (inner, Request::from_parts(head, body)), after)
-            }
+            Lookup::Miss(head) => ResponseFuture::missed(
+                config,
+                (self.inner.clone(), Request::from_parts(head, body)),
+                after,
+            ),
             Lookup::Wait(head) => {
+                let inner = self.inner.clone();
                 let config = Arc::clone(config);
                 let on_miss = Arc::clone(&config);
                 // The head goes along, so that one trip is enough to decide what has to be read.

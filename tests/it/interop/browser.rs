@@ -15,7 +15,9 @@ use crate::support::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_sees_the_style_and_the_list_and_adds_a_question() {
-    let Some(driver) = chromedriver() else { return };
+    let Some(driver) = chromedriver("the page in a browser") else {
+        return;
+    };
     let site = Site::new();
     let mut gunicorn = site.gunicorn(&["--worker-class", "gthread", "--threads", "4"]);
     let proxy = GatewayProxy::to(&gunicorn.url()).unwrap();
@@ -139,18 +141,20 @@ async fn click_through(browser: &Client, url: &str) -> Result<(), fantoccini::er
 }
 
 /// The program through which a browser is driven.
-struct Driver {
+pub(super) struct Driver {
     port: String,
     profile: tempfile::TempDir,
     _process: Process,
 }
 
 /// `None`, and said so, where there is no browser; where a whole run is expected, a failure.
-fn chromedriver() -> Option<Driver> {
+pub(super) fn chromedriver(shows: &str) -> Option<Driver> {
     let present = |program| Command::new(program).arg("--version").output().is_ok();
     if !present("chromedriver") || !present("chromium") {
-        let missing = "NOT TESTED: the page in a browser. There is no chromium with chromedriver \
-                       (Debian: apt-get install chromium chromium-driver)";
+        let missing = format!(
+            "NOT TESTED: {shows}. There is no chromium with chromedriver \
+             (Debian: apt-get install chromium chromium-driver)"
+        );
         assert!(std::env::var_os("CI").is_none(), "{missing}");
         say(format_args!("{missing}"));
         return None;
@@ -173,7 +177,7 @@ fn chromedriver() -> Option<Driver> {
 }
 
 impl Driver {
-    async fn browser(&self) -> Client {
+    pub(super) async fn browser(&self) -> Client {
         let arguments = [
             "--headless=new",
             "--no-sandbox",

@@ -1,11 +1,17 @@
 //! The whole way: a client over a socket, this crate, a real server, a real application.
 
 mod browser;
+mod collectstatic;
+mod curl;
 mod django;
+mod files;
 mod flask;
+mod redbot;
 mod tornado;
 mod uwsgi;
+mod video;
 mod websockets;
+mod zsync;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 

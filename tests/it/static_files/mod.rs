@@ -1,5 +1,7 @@
 //! StaticFiles, through its public API: as a service, as a layer, and on a socket.
 
+#[cfg(all(target_os = "linux", feature = "full"))]
+mod blackbox;
 #[cfg(target_os = "linux")]
 mod cache_policy;
 #[cfg(target_os = "linux")]
