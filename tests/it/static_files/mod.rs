@@ -6,15 +6,26 @@ mod blackbox;
 mod cache_policy;
 #[cfg(target_os = "linux")]
 mod cached;
+#[cfg(target_os = "linux")]
+mod codings;
 #[cfg(feature = "compression")]
 mod compressed;
 #[cfg(target_os = "linux")]
 mod confinement;
 mod directories;
 mod layer;
+#[cfg(target_os = "linux")]
+mod listing;
+mod manifests;
+#[cfg(target_os = "linux")]
+mod policy;
 mod representation;
 #[cfg(feature = "axum")]
 mod routers;
 mod sending;
 mod sources;
+#[cfg(target_os = "linux")]
+mod spellings;
+#[cfg(target_os = "linux")]
+mod tags;
 mod tree;
