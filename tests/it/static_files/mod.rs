@@ -1,5 +1,7 @@
 //! StaticFiles, through its public API: as a service, as a layer, and on a socket.
 
+mod accel;
+mod accel_names;
 #[cfg(target_os = "linux")]
 mod cache_policy;
 #[cfg(target_os = "linux")]
@@ -9,10 +11,12 @@ mod compressed;
 #[cfg(target_os = "linux")]
 mod confinement;
 mod directories;
+mod inside;
 mod layer;
 mod representation;
 #[cfg(feature = "axum")]
 mod routers;
+mod sendfile;
 mod sending;
 mod sources;
 mod tree;
