@@ -11,6 +11,8 @@ mod compressed;
 #[cfg(target_os = "linux")]
 mod confinement;
 mod directories;
+mod error_pages;
+mod falling_through;
 mod inside;
 mod layer;
 mod representation;
@@ -19,4 +21,5 @@ mod routers;
 mod sendfile;
 mod sending;
 mod sources;
+mod spa;
 mod tree;
