@@ -16,6 +16,7 @@ mod falling_through;
 mod inside;
 mod layer;
 mod representation;
+mod roots;
 #[cfg(feature = "axum")]
 mod routers;
 mod sendfile;
@@ -23,3 +24,5 @@ mod sending;
 mod sources;
 mod spa;
 mod tree;
+mod tries;
+mod waiting;
