@@ -15,6 +15,7 @@ mod error_pages;
 mod falling_through;
 mod inside;
 mod layer;
+mod redirects;
 mod representation;
 mod roots;
 #[cfg(feature = "axum")]
