@@ -44,18 +44,18 @@ pub(super) fn take_named(
             headers.remove(name);
         }
         if let Some(value) = headers.remove(X_ACCEL_REDIRECT) {
-            named = Some(found(accel(fallbacks, &value), X_ACCEL_REDIRECT, &value));
+            named = Some(found(accel(fallbacks, &value), &X_ACCEL_REDIRECT, &value));
         }
     }
     if !fallbacks.sendfile.is_empty()
         && let Some(value) = headers.remove(X_SENDFILE)
     {
-        named = Some(found(sendfile(fallbacks, &value), X_SENDFILE, &value));
+        named = Some(found(sendfile(fallbacks, &value), &X_SENDFILE, &value));
     }
     named
 }
 
-fn found(found: Option<OnShelf>, header: HeaderName, value: &HeaderValue) -> Option<OnShelf> {
+fn found(found: Option<OnShelf>, header: &HeaderName, value: &HeaderValue) -> Option<OnShelf> {
     if found.is_none() {
         tracing::warn!(%header, ?value, "names nothing that may be sent");
     }

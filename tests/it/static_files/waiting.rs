@@ -138,7 +138,9 @@ async fn a_body_that_a_page_replaces_is_let_go_and_one_that_it_cannot_is_sent() 
 }
 
 /// Bytes that tell when the last of them is gone.
-struct Told(tokio::sync::mpsc::UnboundedSender<()>);
+struct Told {
+    _open: tokio::sync::mpsc::UnboundedSender<()>,
+}
 
 impl AsRef<[u8]> for Told {
     fn as_ref(&self) -> &[u8] {
@@ -158,7 +160,9 @@ fn gated() -> (StaticFiles, Gate, tokio::sync::mpsc::UnboundedReceiver<()>) {
         }
         if name == Path::new("held.html") {
             held.pass();
-            let bytes = Bytes::from_owner(Told(sender.clone()));
+            let bytes = Bytes::from_owner(Told {
+                _open: sender.clone(),
+            });
             return Ok(Found::File(SourceFile::from_bytes(bytes)));
         }
         Ok(Found::Nothing)
