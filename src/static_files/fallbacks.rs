@@ -1,10 +1,10 @@
-//! The file that an answer of the service inside leads to: one that it names (`X-Accel-Redirect`),
-//! the page of an application of one page, or the page of an error.
+//! The file that an answer leads to: one that the service inside names (`X-Accel-Redirect`), the
+//! page of an application of one page, or the page of an error.
 
 use std::{
     borrow::Cow,
-    io,
-    path::{Component, Path, PathBuf},
+    io, mem,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -12,8 +12,8 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
     request::Parts,
 };
-use percent_encoding::percent_decode;
 
+use self::named::{OnShelf, take_named};
 use super::{
     answer::{answer, whole},
     find::{Located, find_fixed},
@@ -21,10 +21,12 @@ use super::{
     navigation::{self, is_navigation},
     representation::choose,
     rules::vary,
+    service::failed,
     source::Wait,
-    target::file_name,
 };
-use crate::{Body, semantics::mount::Prefix};
+use crate::{Body, body::answer::plain, semantics::mount::Prefix};
+
+mod named;
 
 /// What one can say about that.
 #[derive(Clone, Debug)]
@@ -59,29 +61,11 @@ impl Fallbacks {
         self.to_inner.contains(&status)
     }
 
-    /// Whether an answer may lead to a file at all.
-    fn are_any(&self) -> bool {
-        self.spa.is_some()
-            || !self.pages.is_empty()
-            || !self.accel.is_empty()
-            || !self.sendfile.is_empty()
+    fn page(&self, status: StatusCode) -> Option<&Path> {
+        let page = self.pages.iter().find(|(of, _)| *of == status);
+        page.map(|(_, name)| name.as_path())
     }
 }
-
-pub(super) const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
-pub(super) const X_SENDFILE: HeaderName = HeaderName::from_static("x-sendfile");
-
-/// What nginx takes from the application besides, and keeps for itself.
-const X_ACCEL: [HeaderName; 4] = [
-    HeaderName::from_static("x-accel-expires"),
-    HeaderName::from_static("x-accel-limit-rate"),
-    HeaderName::from_static("x-accel-buffering"),
-    HeaderName::from_static("x-accel-charset"),
-];
-
-/// An answer that was not made from the application's: its errors have pages.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Own;
 
 /// What is kept of a request for what may come of its answer.
 #[derive(Debug)]
@@ -89,89 +73,121 @@ pub(super) struct After {
     config: Arc<Config>,
     /// What a file is answered by, and no more.
     request: Parts,
-    /// Whether the path is below the mount of the files.
-    is_below: bool,
-    is_navigation: bool,
+    /// Whether the service inside has no part in the answer.
+    is_own: bool,
+    /// Whether the errors among the answers have pages.
+    has_pages: bool,
+    /// Whether a 404 becomes the page of the application; `None` if that has no part in it.
+    spa: Option<bool>,
 }
 
 impl After {
-    /// `None` if nothing can come of it.
-    pub(super) fn of<B>(config: &Arc<Config>, request: &Request<B>) -> Option<Box<Self>> {
+    /// For an answer of this layer's own. `None` if nothing can come of it.
+    pub(super) fn of_own(
+        config: &Arc<Config>,
+        head: &Parts,
+        status: StatusCode,
+    ) -> Option<Box<Self>> {
         let fallbacks = &config.fallbacks;
-        if !fallbacks.are_any() {
-            return None;
-        }
-        let is_below = config.at.strip(request.uri().path()).is_some();
-        if !is_below && fallbacks.accel.is_empty() && fallbacks.sendfile.is_empty() {
-            return None;
-        }
-        let is_navigation = is_below
-            && fallbacks.spa.is_some()
-            && is_navigation(request.method(), request.headers(), request.uri().path());
-        let (mut kept, ()) = Request::new(()).into_parts();
+        let leads_on = fallbacks.page(status).is_some()
+            || status == StatusCode::NOT_FOUND && fallbacks.spa.is_some();
+        leads_on.then(|| Self::new(config, &head.method, head.uri.path(), &head.headers, true))
+    }
+
+    /// For the answer of the service inside, which is as good as this layer's own if it `ends` the
+    /// stack. `None` if nothing can come of it.
+    pub(super) fn of_inner<B>(
+        config: &Arc<Config>,
+        request: &Request<B>,
+        ends: bool,
+    ) -> Option<Box<Self>> {
+        let fallbacks = &config.fallbacks;
+        let path = request.uri().path();
+        let has_pages = !fallbacks.pages.is_empty();
+        let leads_on = !fallbacks.accel.is_empty()
+            || !fallbacks.sendfile.is_empty()
+            || ends && has_pages
+            || (fallbacks.spa.is_some() || fallbacks.intercept && has_pages)
+                && config.at.strip(path).is_some();
+        leads_on.then(|| Self::new(config, request.method(), path, request.headers(), ends))
+    }
+
+    fn new(
+        config: &Arc<Config>,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        is_own: bool,
+    ) -> Box<Self> {
+        let fallbacks = &config.fallbacks;
+        let below = config.at.strip(path);
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        let spa = below
+            .filter(|_| fallbacks.spa.is_some() && reads)
+            .map(|below| is_navigation(method, headers, below));
+
+        let (mut request, ()) = Request::new(()).into_parts();
         // Whatever the application was asked to do, a file is read.
-        kept.method = match *request.method() {
-            Method::HEAD => Method::HEAD,
-            _ => Method::GET,
-        };
-        kept.uri = request.uri().clone();
-        for name in [
-            header::ACCEPT_ENCODING,
-            header::RANGE,
-            header::IF_RANGE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            header::IF_MODIFIED_SINCE,
-            header::IF_UNMODIFIED_SINCE,
-        ] {
-            for value in request.headers().get_all(&name) {
-                kept.headers.append(&name, value.clone());
-            }
+        if *method == Method::HEAD {
+            request.method = Method::HEAD;
         }
-        Some(Box::new(Self {
+        // RFC 9110 §14.2: "GET is the only method for which range handling is defined". And what
+        // the conditions of another method were for, the application has done by now.
+        let fields: &[HeaderName] = match reads {
+            true => &[
+                header::ACCEPT_ENCODING,
+                header::RANGE,
+                header::IF_RANGE,
+                header::IF_MATCH,
+                header::IF_NONE_MATCH,
+                header::IF_MODIFIED_SINCE,
+                header::IF_UNMODIFIED_SINCE,
+            ],
+            false => &[header::ACCEPT_ENCODING],
+        };
+        copy(headers, &mut request.headers, fields);
+        Box::new(Self {
             config: Arc::clone(config),
-            request: kept,
-            is_below,
-            is_navigation,
-        }))
+            request,
+            is_own,
+            has_pages: is_own || fallbacks.intercept && below.is_some(),
+            spa,
+        })
     }
 
     /// The file that an answer leads to, if it leads to one. What is for this layer alone is taken
     /// out of the answer.
-    pub(super) fn leads_to<R>(self: Box<Self>, response: &mut Response<R>) -> Option<Wanted> {
+    pub(super) fn leads_to(self: Box<Self>, response: &mut Response<Body>) -> Option<Wanted> {
         let fallbacks = &self.config.fallbacks;
-        let is_own = response.extensions_mut().remove::<Own>().is_some();
-        let named = named_file(fallbacks, response.headers_mut());
         let status = response.status();
-        let file = match named {
-            Some(named) => named,
-            None if !self.is_below => return None,
-            None => {
-                if status == StatusCode::NOT_FOUND && fallbacks.spa.is_some() {
-                    vary(
-                        response.headers_mut(),
-                        &HeaderValue::from_static(navigation::VARY),
-                    );
-                }
-                let spa = fallbacks
-                    .spa
-                    .as_ref()
-                    .filter(|_| status == StatusCode::NOT_FOUND && self.is_navigation);
-                let page = || {
-                    let of_ours = is_own || fallbacks.intercept;
-                    let pages = &mut fallbacks.pages.iter().filter(|_| of_ours);
-                    pages.find(|(of, _)| *of == status)
-                };
-                match spa {
-                    Some(name) => File::Spa(name.clone()),
-                    None => File::Page(status, page()?.1.clone()),
-                }
+        let named = match self.is_own {
+            true => None,
+            false => take_named(fallbacks, response.headers_mut()),
+        };
+        let (file, headers) = if let Some(named) = named {
+            // Nothing else of it is sent: who makes the body may stop.
+            *response.body_mut() = Body::empty();
+            (File::Named(named), mem::take(response.headers_mut()))
+        } else {
+            let is_missing = status == StatusCode::NOT_FOUND;
+            if is_missing && self.spa.is_some() {
+                // Other requests for this path get the page.
+                let varies = HeaderValue::from_static(navigation::VARY);
+                vary(response.headers_mut(), &varies);
             }
+            let file = match self.spa {
+                Some(true) if is_missing => File::Spa,
+                _ if self.has_pages && fallbacks.page(status).is_some() => File::Page,
+                _ => return None,
+            };
+            (file, response.headers().clone())
         };
         Some(Wanted {
             config: self.config,
             request: self.request,
-            headers: response.headers().clone(),
+            has_pages: self.has_pages,
+            status,
+            headers,
             file,
         })
     }
@@ -182,17 +198,20 @@ impl After {
 pub(super) struct Wanted {
     config: Arc<Config>,
     request: Parts,
+    has_pages: bool,
     /// Of the answer.
+    status: StatusCode,
     headers: HeaderMap,
     file: File,
 }
 
 #[derive(Debug)]
 enum File {
-    /// One that the application named: on a shelf, or nowhere that it may name.
-    Named(Option<(usize, PathBuf)>),
-    Spa(PathBuf),
-    Page(StatusCode, PathBuf),
+    /// One that the application named, if it may.
+    Named(Option<OnShelf>),
+    Spa,
+    /// Of the answer's error.
+    Page,
 }
 
 impl Wanted {
@@ -200,108 +219,117 @@ impl Wanted {
     ///
     /// # Errors
     ///
-    /// `WouldBlock`, if it is not to wait; else the source's.
+    /// `WouldBlock`, if it is not to wait.
     pub(super) fn answer(&self, wait: Wait) -> io::Result<Option<Response<Body>>> {
-        match &self.file {
-            File::Named(Some((shelf, name))) => self.named(*shelf, name, wait),
-            File::Named(None) => Ok(None),
-            File::Spa(name) => self.spa(name, wait),
-            File::Page(status, name) => self.page(*status, name, wait),
-        }
+        let file = match &self.file {
+            File::Named(named) => Some(self.named(named.as_ref(), wait)?),
+            File::Spa => self.spa(wait)?,
+            File::Page => None,
+        };
+        // Of a file there may be an error again, and this one is our own.
+        let page = match &file {
+            Some(response) => self.page(response.status(), response.headers(), wait)?,
+            None if self.has_pages => self.page(self.status, &self.headers, wait)?,
+            None => None,
+        };
+        Ok(match (page, file) {
+            (Some(mut page), Some(error)) => {
+                *page.extensions_mut() = error.into_parts().0.extensions;
+                Some(page)
+            }
+            (page, file) => page.or(file),
+        })
     }
 
-    /// Whether the answer that led here says nothing by itself, because it named a file.
+    /// Whether nothing but the file can be the answer, because the application named it.
     pub(super) fn is_named(&self) -> bool {
         matches!(self.file, File::Named(_))
     }
 
-    fn named(&self, shelf: usize, name: &Path, wait: Wait) -> io::Result<Option<Response<Body>>> {
-        let Some(located) = self.find(shelf, name, wait)? else {
+    fn named(&self, named: Option<&OnShelf>, wait: Wait) -> io::Result<Response<Body>> {
+        let file = match named {
+            Some(named) => self.sent(named, wait),
+            None => Ok(None),
+        };
+        let mut response = match file {
+            Ok(Some(response)) => response,
+            Ok(None) => plain(StatusCode::NOT_FOUND),
+            Err(error) => or_wait(error, wait).map(failed)?,
+        };
+        copy(&self.headers, response.headers_mut(), &[header::SET_COOKIE]);
+        // Other than nginx: who may see the file may depend on these.
+        for varies in self.headers.get_all(header::VARY) {
+            vary(response.headers_mut(), varies);
+        }
+        Ok(response)
+    }
+
+    fn sent(&self, named: &OnShelf, wait: Wait) -> io::Result<Option<Response<Body>>> {
+        let Some(located) = self.find(named.shelf, &named.name, wait)? else {
+            let file = named.name.display();
+            tracing::warn!(%file, "the application names a file that is not there");
             return Ok(None);
         };
         let mut representation = choose(&self.config, located, &self.request.headers, wait)?;
-        let fields = &mut representation.headers;
         // As nginx does: what the application says of these counts.
         for name in [
             header::CONTENT_TYPE,
             header::CONTENT_DISPOSITION,
-            header::SET_COOKIE,
             header::CACHE_CONTROL,
             header::EXPIRES,
         ] {
-            let mut values = self.headers.get_all(&name).iter();
-            if let Some(first) = values.next() {
-                fields.insert(&name, first.clone());
-            }
-            for value in values {
-                fields.append(&name, value.clone());
+            if self.headers.contains_key(&name) {
+                representation.headers.remove(&name);
+                copy(&self.headers, &mut representation.headers, &[name]);
             }
         }
-        // Other than nginx: who may see the file may depend on these.
-        for varies in self.headers.get_all(header::VARY) {
-            vary(fields, varies);
-        }
-        let mut response = answer(Cow::Owned(representation), &self.request, wait)?;
-        if response.status() == StatusCode::NOT_MODIFIED {
-            for cookie in self.headers.get_all(header::SET_COOKIE) {
-                response
-                    .headers_mut()
-                    .append(header::SET_COOKIE, cookie.clone());
-            }
-        }
-        Ok(Some(response))
-    }
-
-    fn spa(&self, name: &Path, wait: Wait) -> io::Result<Option<Response<Body>>> {
-        let Some(located) = self.find(PUBLIC, name, wait)? else {
-            tracing::warn!(file = %name.display(), "the page of the application is not there");
-            return Ok(None);
-        };
-        let mut representation = choose(&self.config, located, &self.request.headers, wait)?;
-        vary(
-            &mut representation.headers,
-            &HeaderValue::from_static(navigation::VARY),
-        );
         answer(Cow::Owned(representation), &self.request, wait).map(Some)
     }
 
-    /// The page takes the place of the body; the rest of the answer stays what it is.
+    fn spa(&self, wait: Wait) -> io::Result<Option<Response<Body>>> {
+        let Some(name) = &self.config.fallbacks.spa else {
+            return Ok(None);
+        };
+        let response = self.find(PUBLIC, name, wait).and_then(|located| {
+            let Some(located) = located else {
+                tracing::warn!(file = %name.display(), "the page of the application is not there");
+                return Ok(None);
+            };
+            let mut representation = choose(&self.config, located, &self.request.headers, wait)?;
+            let varies = HeaderValue::from_static(navigation::VARY);
+            vary(&mut representation.headers, &varies);
+            answer(Cow::Owned(representation), &self.request, wait).map(Some)
+        });
+        response.or_else(|error| or_wait(error, wait).map(failed).map(Some))
+    }
+
+    /// The page of an error in the place of its body. An error without a page, or with one that
+    /// cannot be read, stays what it is.
     fn page(
         &self,
         status: StatusCode,
-        name: &Path,
+        error: &HeaderMap,
         wait: Wait,
     ) -> io::Result<Option<Response<Body>>> {
-        let Some(located) = self.find(PUBLIC, name, wait)? else {
-            tracing::warn!(file = %name.display(), "the page of an error is not there");
+        let Some(name) = self.config.fallbacks.page(status) else {
             return Ok(None);
         };
-        let representation = choose(&self.config, located, &self.request.headers, wait)?;
-        let mut headers = self.headers.clone();
-        for name in [
-            header::CONTENT_ENCODING,
-            header::CONTENT_LANGUAGE,
-            header::CONTENT_LENGTH,
-            header::CONTENT_TYPE,
-            header::ETAG,
-            header::LAST_MODIFIED,
-        ] {
-            headers.remove(&name);
-            // Of the page's validators none: they would be taken for those of what is missing.
-            if name != header::ETAG
-                && name != header::LAST_MODIFIED
-                && let Some(value) = representation.headers.get(&name)
-            {
-                headers.insert(name, value.clone());
-            }
-        }
-        if let Some(varies) = representation.headers.get(header::VARY) {
-            vary(&mut headers, varies);
-        }
-        let method = &self.request.method;
-        let mut response = whole(Cow::Owned(representation), status, method, wait)?;
-        *response.headers_mut() = headers;
-        Ok(Some(response))
+        let page = self.find(PUBLIC, name, wait).and_then(|located| {
+            let Some(located) = located else {
+                return Err(io::ErrorKind::NotFound.into());
+            };
+            let representation = choose(&self.config, located, &self.request.headers, wait)?;
+            let headers = with_content_of(&representation.headers, error);
+            let method = &self.request.method;
+            let mut page = whole(Cow::Owned(representation), status, method, wait)?;
+            *page.headers_mut() = headers;
+            Ok(Some(page))
+        });
+        page.or_else(|error| {
+            let error = or_wait(error, wait)?;
+            tracing::warn!(file = %name.display(), %error, "no page for an error");
+            Ok(None)
+        })
     }
 
     fn find(&self, shelf: usize, name: &Path, wait: Wait) -> io::Result<Option<Located<'_>>> {
@@ -309,72 +337,51 @@ impl Wanted {
     }
 }
 
-/// What the application names, if it does so in a way that was asked for.
-fn named_file(fallbacks: &Fallbacks, headers: &mut HeaderMap) -> Option<File> {
-    let mut named = None;
-    if !fallbacks.accel.is_empty() {
-        for name in &X_ACCEL {
-            headers.remove(name);
+/// The fields of an error, with a page for its content.
+fn with_content_of(page: &HeaderMap, error: &HeaderMap) -> HeaderMap {
+    let mut headers = error.clone();
+    // Of the page's validators none come with it: they would be taken for those of what is missing.
+    for name in [
+        header::ACCEPT_RANGES,
+        header::CONTENT_DISPOSITION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_LOCATION,
+        header::CONTENT_TYPE,
+        header::ETAG,
+        header::LAST_MODIFIED,
+        HeaderName::from_static("content-digest"),
+        HeaderName::from_static("repr-digest"),
+    ] {
+        headers.remove(name);
+    }
+    let of_content = [
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+    ];
+    copy(page, &mut headers, &of_content);
+    for varies in page.get_all(header::VARY) {
+        vary(&mut headers, varies);
+    }
+    headers
+}
+
+/// Adds all lines of these fields.
+fn copy(from: &HeaderMap, to: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        for value in from.get_all(name) {
+            to.append(name, value.clone());
         }
-        if let Some(value) = headers.remove(X_ACCEL_REDIRECT) {
-            named = Some(File::Named(accel(fallbacks, &value)));
-        }
     }
-    if !fallbacks.sendfile.is_empty()
-        && let Some(value) = headers.remove(X_SENDFILE)
-    {
-        named = Some(File::Named(sendfile(fallbacks, &value)));
-    }
-    named
 }
 
-/// A path of URLs, with or without a query: the longest prefix counts.
-fn accel(fallbacks: &Fallbacks, value: &HeaderValue) -> Option<(usize, PathBuf)> {
-    let path = value.as_bytes().split(|byte| *byte == b'?').next()?;
-    let path: Cow<'_, [u8]> = percent_decode(path).into();
-    let below = |prefix: &Prefix| {
-        let below = path.strip_prefix(prefix.as_str().trim_end_matches('/').as_bytes())?;
-        relative(below.strip_prefix(b"/")?)
-    };
-    let found = fallbacks
-        .accel
-        .iter()
-        .filter_map(|(prefix, shelf)| Some((prefix.as_str().len(), *shelf, below(prefix)?)))
-        .max_by_key(|(length, _, _)| *length);
-    if found.is_none() {
-        tracing::warn!(
-            header = "x-accel-redirect",
-            ?value,
-            "names nothing that may be sent"
-        );
+/// The error, unless it is that one would have to wait: then that is one.
+fn or_wait(error: io::Error, wait: Wait) -> io::Result<io::Error> {
+    match wait == Wait::Never && error.kind() == io::ErrorKind::WouldBlock {
+        true => Err(error),
+        false => Ok(error),
     }
-    found.map(|(_, shelf, name)| (shelf, name))
-}
-
-/// A path of the file system.
-fn sendfile(fallbacks: &Fallbacks, value: &HeaderValue) -> Option<(usize, PathBuf)> {
-    let path = file_name(percent_decode(value.as_bytes()).into())?;
-    let found = fallbacks.sendfile.iter().find_map(|(root, shelf)| {
-        let below = path.strip_prefix(root).ok()?;
-        let is_plain = |part| matches!(part, Component::Normal(_));
-        (below.components().all(is_plain) && below.components().next().is_some())
-            .then(|| (*shelf, below.to_owned()))
-    });
-    if found.is_none() {
-        tracing::warn!(
-            header = "x-sendfile",
-            ?value,
-            "names nothing that may be sent"
-        );
-    }
-    found
-}
-
-/// A name without a segment that would lead elsewhere.
-fn relative(name: &[u8]) -> Option<PathBuf> {
-    let leads_elsewhere = |segment: &[u8]| matches!(segment, b"" | b"." | b"..");
-    if name.contains(&0) || name.split(|byte| *byte == b'/').any(leads_elsewhere) {
-        return None;
-    }
-    file_name(Cow::Borrowed(name))
 }

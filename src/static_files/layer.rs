@@ -300,7 +300,7 @@ impl StaticFiles {
 
     /// The service that this is without one inside.
     pub(super) fn ending(&self) -> StaticFilesService<NotFound> {
-        self.layer(NotFound::new())
+        StaticFilesService::ending(Arc::clone(&self.config))
     }
 }
 

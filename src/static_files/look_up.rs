@@ -20,23 +20,22 @@ use crate::{Body, semantics::mount::is_bare_mount};
 #[derive(Debug)]
 pub(super) enum Lookup {
     Answer(Response<Body>),
-    /// With the head of the request, as it was.
-    Miss(Parts),
+    Miss,
     /// The disk has to be asked.
-    Wait(Parts),
+    Wait,
 }
 
 /// Looks for the file of a path, which is below the mount from byte `below` on.
-pub(super) fn look_up(config: &Config, head: Parts, below: usize, wait: Wait) -> Lookup {
-    match place(config, &head, below, wait) {
+pub(super) fn look_up(config: &Config, head: &Parts, below: usize, wait: Wait) -> Lookup {
+    match place(config, head, below, wait) {
         Ok(Some(response)) => {
             let status = response.status().as_u16();
             tracing::debug!(path = head.uri.path(), status, "answered with a file");
             Lookup::Answer(response)
         }
-        Ok(None) => Lookup::Miss(head),
+        Ok(None) => Lookup::Miss,
         Err(error) if wait == Wait::Never && error.kind() == io::ErrorKind::WouldBlock => {
-            Lookup::Wait(head)
+            Lookup::Wait
         }
         Err(error) => Lookup::Answer(failed(error)),
     }

@@ -258,8 +258,8 @@ pub(super) fn not_modified(of_ok: &HeaderMap) -> HeaderMap {
         header::CACHE_CONTROL,
         header::EXPIRES,
     ] {
-        if let Some(value) = of_ok.get(&name) {
-            headers.insert(name, value.clone());
+        for value in of_ok.get_all(&name) {
+            headers.append(&name, value.clone());
         }
     }
     if !headers.contains_key(header::ETAG)

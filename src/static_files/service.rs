@@ -12,14 +12,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use pin_project_lite::pin_project;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tower::util::Oneshot;
 use tower_service::Service;
 
 use super::{
-    fallbacks::{After, Own, Wanted},
+    fallbacks::{After, Wanted},
     layer::{Config, StaticFiles},
     look_up::{Lookup, look_up},
     source::Wait,
@@ -38,11 +38,27 @@ use crate::{
 pub struct StaticFilesService<S> {
     inner: S,
     config: Arc<Config>,
+    /// Whether nobody stands inside: what is answered there is this layer's own.
+    ends: bool,
+}
+
+impl StaticFilesService<NotFound> {
+    pub(super) fn ending(config: Arc<Config>) -> Self {
+        Self {
+            inner: NotFound { _private: () },
+            config,
+            ends: true,
+        }
+    }
 }
 
 impl<S> StaticFilesService<S> {
     pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
-        Self { inner, config }
+        Self {
+            inner,
+            config,
+            ends: false,
+        }
     }
 
     fn respond<B>(&self, mut request: Request<B>) -> ResponseFuture<S, B>
@@ -50,47 +66,72 @@ impl<S> StaticFilesService<S> {
         S: Service<Request<B>> + Clone,
     {
         let config = &self.config;
-        let refused = config.paths.enforce(request.uri_mut());
-        let after = After::of(config, &request);
-        if let Err(refusal) = refused {
-            let refusal = refuse_path(refusal, request.extensions());
-            return ResponseFuture::ended(refusal, after);
+        if let Err(refusal) = config.paths.enforce(request.uri_mut()) {
+            let (head, _) = request.into_parts();
+            let refusal = refuse_path(refusal, &head.extensions);
+            return self.ended(refusal, &head);
         }
         let path = request.uri().path();
         let Some(below) = config.at.strip(path) else {
-            return ResponseFuture::inner(self.inner.clone(), request, after);
+            return self.pass_on(request);
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            if config.fallbacks.leaves(StatusCode::METHOD_NOT_ALLOWED) {
-                return ResponseFuture::inner(self.inner.clone(), request, after);
-            }
-            return ResponseFuture::ended(no_file(request.method()), after);
+            return self.missed(StatusCode::METHOD_NOT_ALLOWED, request);
         }
 
         let below = path.len() - below.len();
         let (head, body) = request.into_parts();
         // What the system's caches have is answered here: a trip to another thread would take
         // longer than all the rest.
-        match look_up(config, head, below, Wait::Never) {
-            Lookup::Answer(response) => ResponseFuture::ended(response, after),
-            Lookup::Miss(head) => ResponseFuture::missed(
-                config,
-                (self.inner.clone(), Request::from_parts(head, body)),
-                after,
-            ),
-            Lookup::Wait(head) => {
-                let inner = self.inner.clone();
+        match look_up(config, &head, below, Wait::Never) {
+            Lookup::Answer(response) => self.ended(response, &head),
+            Lookup::Miss => self.missed(StatusCode::NOT_FOUND, Request::from_parts(head, body)),
+            Lookup::Wait => {
                 let config = Arc::clone(config);
-                let on_miss = Arc::clone(&config);
                 // The head goes along, so that one trip is enough to decide what has to be read.
-                let lookup = spawn_blocking(move || look_up(&config, head, below, Wait::Blocking));
+                let lookup = spawn_blocking(move || {
+                    let lookup = look_up(&config, &head, below, Wait::Blocking);
+                    (head, lookup)
+                });
+                let rest = Some((self.clone(), body));
                 ResponseFuture {
-                    state: State::Looking {
-                        lookup,
-                        rest: Some((on_miss, inner, body, after)),
-                    },
+                    state: State::Looking { lookup, rest },
                 }
             }
+        }
+    }
+
+    /// An answer of this layer's own.
+    fn ended<B>(&self, response: Response<Body>, head: &Parts) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        let after = After::of_own(&self.config, head, response.status());
+        ResponseFuture {
+            state: State::conclude(response, after),
+        }
+    }
+
+    /// There is no file for this request, or not for its method.
+    fn missed<B>(&self, status: StatusCode, request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        if self.config.fallbacks.leaves(status) {
+            return self.pass_on(request);
+        }
+        let (head, _) = request.into_parts();
+        self.ended(no_file(&head.method), &head)
+    }
+
+    fn pass_on<B>(&self, request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        let after = After::of_inner(&self.config, &request, self.ends);
+        let future = Oneshot::new(self.inner.clone(), request);
+        ResponseFuture {
+            state: State::Inner { future, after },
         }
     }
 }
@@ -150,8 +191,8 @@ pin_project! {
     {
         /// The blocking pool looks for a file.
         Looking {
-            lookup: JoinHandle<Lookup>,
-            rest: Option<(Arc<Config>, S, B, Option<Box<After>>)>,
+            lookup: JoinHandle<(Parts, Lookup)>,
+            rest: Option<(StaticFilesService<S>, B)>,
         },
         /// It is not a file's request.
         Inner {
@@ -167,41 +208,6 @@ pin_project! {
         },
         /// There is nothing to wait for.
         Answered { response: Response<Body> },
-    }
-}
-
-impl<S, B> ResponseFuture<S, B>
-where
-    S: Service<Request<B>>,
-{
-    /// An answer of this layer's own.
-    fn ended(mut response: Response<Body>, after: Option<Box<After>>) -> Self {
-        if after.is_some() {
-            response.extensions_mut().insert(Own);
-        }
-        Self {
-            state: State::conclude(response, after),
-        }
-    }
-
-    fn inner(service: S, request: Request<B>, after: Option<Box<After>>) -> Self {
-        Self {
-            state: State::Inner {
-                future: Oneshot::new(service, request),
-                after,
-            },
-        }
-    }
-
-    fn missed(
-        config: &Config,
-        (service, request): (S, Request<B>),
-        after: Option<Box<After>>,
-    ) -> Self {
-        if config.fallbacks.leaves(StatusCode::NOT_FOUND) {
-            return Self::inner(service, request, after);
-        }
-        Self::ended(no_file(request.method()), after)
     }
 }
 
@@ -234,15 +240,18 @@ where
         let response = match fetched {
             Ok(Some(mut response)) => {
                 // Why it came to this is for those outside to know.
-                response
-                    .extensions_mut()
-                    .extend(answer.into_parts().0.extensions);
+                let mut extensions = answer.into_parts().0.extensions;
+                extensions.extend(mem::take(response.extensions_mut()));
+                *response.extensions_mut() = extensions;
                 response
             }
-            // What the application named has to be there.
-            Ok(None) if is_named => plain(StatusCode::NOT_FOUND),
             Ok(None) => answer,
-            Err(source) => failed(source),
+            // The application left it to the file.
+            Err(source) if is_named => failed(source),
+            Err(source) => {
+                tracing::warn!(error = %source, "could not read the page of an answer");
+                answer
+            }
         };
         Self::Answered { response }
     }
@@ -250,7 +259,7 @@ where
 
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
@@ -262,15 +271,16 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Looking { lookup, rest } => {
                     let looked = ready!(Pin::new(lookup).poll(cx));
-                    let (config, inner, body, after) =
-                        rest.take().expect("polled after it was ready");
+                    let (service, body) = rest.take().expect("polled after it was ready");
                     let next = match looked {
-                        Ok(Lookup::Answer(response)) => ResponseFuture::ended(response, after),
-                        Ok(Lookup::Miss(head) | Lookup::Wait(head)) => {
+                        Ok((head, Lookup::Answer(response))) => service.ended(response, &head),
+                        Ok((head, Lookup::Miss | Lookup::Wait)) => {
                             let request = Request::from_parts(head, body);
-                            ResponseFuture::missed(&config, (inner, request), after)
+                            service.missed(StatusCode::NOT_FOUND, request)
                         }
-                        Err(source) => ResponseFuture::ended(failed(broken_off(source)), after),
+                        Err(source) => ResponseFuture {
+                            state: State::conclude(failed(broken_off(source)), None),
+                        },
                     };
                     next.state
                 }
@@ -320,12 +330,6 @@ pub(super) fn failed(source: io::Error) -> Response<Body> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NotFound {
     _private: (),
-}
-
-impl NotFound {
-    pub(super) fn new() -> Self {
-        Self { _private: () }
-    }
 }
 
 impl<B> Service<Request<B>> for NotFound {

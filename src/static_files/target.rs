@@ -93,14 +93,22 @@ impl Attempt {
         if pattern.contains(['\0', '\\']) {
             return Err("has a NUL or a backslash");
         }
-        match pattern.split_once(PATH) {
-            None => Ok(Self::Fixed(pattern.into())),
-            Some((_, after)) if after.contains(PATH) => Err("names {path} twice"),
-            Some((before, after)) => Ok(Self::Around {
+        let (before, after) = match pattern.split_once(PATH) {
+            None => (pattern, None),
+            Some((_, after)) if after.contains(PATH) => return Err("names {path} twice"),
+            Some((before, after)) => (before, Some(after)),
+        };
+        // "{uri}", most likely.
+        if before.contains(['{', '}']) || after.is_some_and(|after| after.contains(['{', '}'])) {
+            return Err("has a brace that is not of {path}");
+        }
+        Ok(match after {
+            None => Self::Fixed(before.into()),
+            Some(after) => Self::Around {
                 before: before.to_owned(),
                 after: after.to_owned(),
-            }),
-        }
+            },
+        })
     }
 
     /// Whether it asks for the very path, so that a directory there counts.
@@ -114,14 +122,17 @@ impl Attempt {
             Self::Fixed(name) => Some(Cow::Borrowed(name)),
             Self::Around { .. } if self.is_path() => Some(Cow::Borrowed(&target.name)),
             Self::Around { before, after } => {
-                // "/about/" is no "/about.html", and "/" is no ".html".
+                // "/about/" is no "/about.html" (nor "/pages/about"), and "/" is no ".html".
                 let is_bare = target.has_slash || target.name.as_os_str().is_empty();
-                if is_bare && !after.is_empty() && !after.starts_with('/') {
+                if is_bare && !after.starts_with('/') {
                     return None;
                 }
                 let mut name = OsString::from(before);
                 name.push(&target.name);
-                let after = match name.is_empty() {
+                // Of the root itself there is no segment between the two.
+                let ends_segment = target.name.as_os_str().is_empty()
+                    && (before.is_empty() || before.ends_with('/'));
+                let after = match ends_segment {
                     true => after.strip_prefix('/').unwrap_or(after),
                     false => after,
                 };

@@ -56,6 +56,12 @@ if flag("MYSITE_BEHIND_GATEWAY"):
 # they would not send these cookies back, and nobody could log in.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("MYSITE_HTTPS")
 
+# members/ holds files for those who are logged in. Where the gateway sends them,
+# this is the path below which it looks for what an X-Accel-Redirect names, such
+# as /protected. Without it Django sends them itself, which is for development.
+MEMBERS_ROOT = BASE_DIR / "members"
+ACCEL = os.environ.get("MYSITE_ACCEL", "")
+
 
 # The application
 

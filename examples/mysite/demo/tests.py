@@ -5,7 +5,8 @@ import sys
 
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client, SimpleTestCase, override_settings
+from django.contrib.auth.models import User
+from django.test import Client, SimpleTestCase, TestCase, override_settings
 
 BIG = bytes(range(256)) * 4096 * 20  # 20 MiB
 
@@ -41,6 +42,25 @@ class DownloadTests(SimpleTestCase):
     def test_the_size_is_bounded(self):
         for mebibytes in 0, 201:
             self.assertEqual(self.client.get(f"/download/{mebibytes}/").status_code, 404)
+
+
+class MemberFileTests(TestCase):
+    def test_a_stranger_has_to_log_in(self):
+        response = self.client.get("/members/handbook.txt")
+        self.assertRedirects(response, "/admin/login/?next=/members/handbook.txt")
+
+    def test_django_sends_it_itself(self):
+        self.client.force_login(User.objects.create_user("ann"))
+        with override_settings(ACCEL=""):
+            self.assertIn(b"handbook", self.client.get("/members/handbook.txt").getvalue())
+
+    @override_settings(ACCEL="/protected")
+    def test_or_leaves_it_to_the_gateway(self):
+        self.client.force_login(User.objects.create_user("ann"))
+        response = self.client.get("/members/a%20b%25%3F/%C3%A4.txt")
+        self.assertEqual(response["X-Accel-Redirect"], "/protected/a%20b%25%3F/%C3%A4.txt")
+        self.assertNotIn("Content-Type", response)
+        self.assertEqual(response.content, b"")
 
 
 @override_settings(DIAGNOSTICS=True)

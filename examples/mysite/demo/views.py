@@ -1,16 +1,19 @@
-"""Pages that show what a gateway does: big uploads and downloads, slow answers,
-and what the application is told about the client."""
+"""Pages that show what a gateway does: big uploads and downloads, files for some,
+slow answers, and what the application is told about the client."""
 
 import hashlib
 import os
 import time
 from functools import wraps
+from urllib.parse import quote
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
+from django.views.static import serve
 
 from .forms import UploadForm
 
@@ -84,6 +87,23 @@ def download(request, mebibytes):
     response = StreamingHttpResponse(pattern_chunks(size), content_type="application/octet-stream")
     if request.GET.get("length") == "1":
         response["Content-Length"] = size
+    return response
+
+
+@login_required(login_url="admin:login")
+@require_safe
+def member_file(request, name):
+    """A file for those who are logged in.
+
+    Django decides who gets it. Behind a gateway that knows X-Accel-Redirect it
+    only names the file, and a worker is free while the gateway sends it. (So
+    there is no word about the type either: the gateway knows it by the name.)
+    """
+    if not settings.ACCEL:
+        return serve(request, name, document_root=settings.MEMBERS_ROOT)
+    response = HttpResponse(headers={"X-Accel-Redirect": f"{settings.ACCEL}/{quote(name)}"})
+    del response["Content-Type"]
+    response["Cache-Control"] = "private, no-cache"
     return response
 
 

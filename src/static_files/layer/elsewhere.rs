@@ -15,12 +15,17 @@ impl StaticFiles {
     ///
     /// `["{path}", "{path}.html"]` are [clean URLs](Self::clean_urls); a name without `{path}` is a
     /// file that answers whatever nothing else answers (but see [`spa`](Self::spa), which tells a
-    /// page from a missing script). A directory counts only for `{path}` itself. Each
-    /// costs a miss one attempt to open in each root.
+    /// page from a missing script). A directory counts only for `{path}` itself, and a path with a
+    /// slash behind it only for that and for names below it (`{path}/index.html`): `/about/` is no
+    /// `about.html`. Hidden names ([`dotfiles`](Self::dotfiles)) are not tried at all.
+    ///
+    /// Each name is looked for in all roots before the next one is; each costs a miss one attempt to
+    /// open in each root.
     ///
     /// # Panics
     ///
-    /// If a name has an empty segment, `.`, or `..`, or `{path}` twice; or if there is none.
+    /// If a name has an empty segment, `.`, or `..`, `{path}` twice, or another brace; or if there
+    /// is none.
     #[track_caller]
     pub fn try_files<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut tries = Vec::new();
@@ -57,15 +62,18 @@ impl StaticFiles {
         self
     }
 
-    /// The page of an application of one page: answers with this file (a name below the root) where
-    /// the service inside (or nobody) has an answer but 404, and a person wants a page. Defaults
-    /// to none.
+    /// The page of an application of one page (SPA): this file (a name below the root) takes the
+    /// place of a 404 where a person wants a page, for paths below the mount. Defaults to none.
     ///
     /// A person wants a page if the browser says so (`Sec-Fetch-Mode`, `Sec-Fetch-Dest`), or else
-    /// if `Accept` names HTML and the path has no extension. A script or picture that is missing
-    /// stays a 404. The page is a 200 with what the rules say of the file itself, not of the path.
-    /// The service inside is asked first, so its own paths stay its own; in front of one that has
-    /// an answer to everything, use [`try_files`](Self::try_files).
+    /// if `Accept` names HTML and the path has no extension. So a script or picture that is missing
+    /// stays a 404, and so does what a script fetches. Both answers say what they `Vary` with.
+    ///
+    /// The service inside is asked first, so its own paths stay its own; of its 404 nothing is kept.
+    /// In front of one that has an answer to everything, use [`try_files`](Self::try_files). The
+    /// page is a 200 with what the rules say of the file itself, not of the path: give it
+    /// `Cache-Control: no-cache`. It costs opening the file, and a copy of a few of the request's
+    /// fields for each request that no file answers.
     ///
     /// # Panics
     ///
@@ -78,10 +86,19 @@ impl StaticFiles {
     }
 
     /// The page of an error: a file (a name below the root) as the body of this layer's own answers
-    /// with this status, such as 404. Defaults to none, which is a line of text.
+    /// with this status, such as 404. Defaults to none, which is a line of text. May be called once
+    /// for each status; the last page for one counts.
     ///
-    /// Those of the service inside are left alone, unless
-    /// [`intercept_errors`](Self::intercept_errors) is said.
+    /// Only the content is the page's (`Content-Type`, `-Encoding`, `-Language`). Status and fields
+    /// stay the error's (`Allow`, `Content-Range`, `Retry-After`), and the page's tag, time, and
+    /// `Cache-Control` are not sent, nor its ranges. If the page itself cannot be read, that is a
+    /// `warn` event, and the line of text is sent.
+    ///
+    /// Own answers are those of a path that is refused (400), of a miss and another method that are
+    /// not left to the service inside ([`fall_through`](Self::fall_through)) or have none to be left
+    /// to, of conditions and ranges (412, 416), and of a disk that fails (500); also those about a
+    /// file that the service inside [names](Self::accel_redirect). Its own errors are left alone,
+    /// unless [`intercept_errors`](Self::intercept_errors) says otherwise.
     ///
     /// # Panics
     ///
@@ -102,7 +119,8 @@ impl StaticFiles {
     /// Whether errors of the service inside get the [pages](Self::error_page) too, for paths below
     /// the mount. Defaults to `false`.
     ///
-    /// The rest of such an answer (cookies, `Retry-After`) stays.
+    /// Status and fields of such an answer (cookies, `Retry-After`) stay, but for those of its
+    /// content; its body is dropped unread. Answers of an API for programs have pages then, too.
     pub fn intercept_errors(mut self, intercepted: bool) -> Self {
         self.config_mut().fallbacks.intercept = intercepted;
         self
@@ -113,7 +131,7 @@ impl StaticFiles {
     /// that status.
     ///
     /// `[]` is for a mount that has files and nothing else, so that no missing file wakes the
-    /// application.
+    /// application. `OPTIONS` counts as another method; answered here, it is a 204 with `Allow`.
     ///
     /// # Panics
     ///
@@ -134,14 +152,24 @@ impl StaticFiles {
 
     /// Lets the service inside answer with a file that no request reaches: it names it in
     /// `X-Accel-Redirect`, as a path below `prefix`, and the file is looked for below `root`.
-    /// Defaults to none; may be called several times.
+    /// Defaults to none; may be called several times, and the longest prefix counts.
     ///
-    /// As nginx does: the file takes the place of the answer, with ranges, conditions, and `HEAD`;
-    /// of the answer `Content-Type`, `Content-Disposition`, `Set-Cookie`, `Cache-Control` and
-    /// `Expires` are kept (and `Vary`, other than nginx). A path with bytes beyond a URL's is to
-    /// be percent-encoded. One that leads to no file is a 404 and a `warn` event. This header and
-    /// nginx's others (`X-Accel-Buffering`, `-Charset`, `-Expires`, `-Limit-Rate`) never reach the
-    /// client. None of the rules for headers count for these files, and no cache keeps them.
+    /// As nginx does: the file takes the place of the answer, whatever its status was and wherever
+    /// the request went (also outside of the [mount](Self::at)), with ranges, conditions, `HEAD`,
+    /// and [codings](Self::precompressed). Of the answer, `Content-Type`, `Content-Disposition`,
+    /// `Set-Cookie`, `Cache-Control` and `Expires` are kept; tag and time are those of the file. The
+    /// path is percent-decoded, and ends at a `?`: a name with `%`, `?`, or bytes beyond ASCII is to
+    /// be encoded. What leads to no file (another prefix, a directory, `..`) is a 404 and a `warn`
+    /// event. The field, and nginx's others (`X-Accel-Buffering`, `-Charset`, `-Expires`,
+    /// `-Limit-Rate`), which have no effect, never reach the client.
+    ///
+    /// Other than nginx, `Vary` is kept too, and conditions and ranges of a method other than `GET`
+    /// and `HEAD` are ignored: they were for the application. A file that is missing keeps
+    /// `Set-Cookie` and `Vary` alone, so that no `Cache-Control` makes its 404 last.
+    ///
+    /// A framework that gives every answer a `Content-Type` has to take it off, or to give it that
+    /// of the file. None of the rules for headers count for these files, and no cache keeps them.
+    /// Each request costs a copy of the few fields of it that a file is answered by.
     ///
     /// # Panics
     ///
@@ -161,9 +189,11 @@ impl StaticFiles {
     }
 
     /// The same for `X-Sendfile`, in which the service inside names a path of the file system,
-    /// which has to be below `root`.
+    /// which has to be below `root`; as text, without looking at symbolic links above it. A relative
+    /// root counts from the working directory of this moment.
     ///
-    /// As with Apache and lighttpd, the path is percent-decoded.
+    /// As with Apache and lighttpd, the path is percent-decoded; a `?` is a letter like others. Where
+    /// an answer has both fields, this one counts.
     pub fn sendfile(mut self, root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let root = std::path::absolute(&root).unwrap_or(root);

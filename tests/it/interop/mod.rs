@@ -1,5 +1,6 @@
 //! The whole way: a client over a socket, this crate, a real server, a real application.
 
+mod accel;
 mod browser;
 mod collectstatic;
 mod curl;
@@ -28,13 +29,17 @@ struct Gateway {
 
 impl Gateway {
     async fn start(static_root: &Path, proxy: GatewayProxy) -> Self {
+        Self::with(StaticFiles::new(static_root).at("/static"), proxy).await
+    }
+
+    async fn with(files: StaticFiles, proxy: GatewayProxy) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let limit = ConcurrencyLimit::new(64)
             .queue(1024)
             .queue_timeout(Duration::from_secs(30));
         let app = ServiceBuilder::new()
-            .layer(StaticFiles::new(static_root).at("/static"))
+            .layer(files)
             .layer(SpoolRequests::default())
             .layer(limit.clone())
             .service(proxy);

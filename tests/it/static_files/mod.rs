@@ -1,5 +1,7 @@
 //! StaticFiles, through its public API: as a service, as a layer, and on a socket.
 
+mod accel;
+mod accel_names;
 #[cfg(all(target_os = "linux", feature = "full"))]
 mod blackbox;
 #[cfg(target_os = "linux")]
@@ -13,19 +15,28 @@ mod compressed;
 #[cfg(target_os = "linux")]
 mod confinement;
 mod directories;
+mod error_pages;
+mod falling_through;
+mod inside;
 mod layer;
 #[cfg(target_os = "linux")]
 mod listing;
 mod manifests;
 #[cfg(target_os = "linux")]
 mod policy;
+mod redirects;
 mod representation;
+mod roots;
 #[cfg(feature = "axum")]
 mod routers;
+mod sendfile;
 mod sending;
 mod sources;
+mod spa;
 #[cfg(target_os = "linux")]
 mod spellings;
 #[cfg(target_os = "linux")]
 mod tags;
 mod tree;
+mod tries;
+mod waiting;

@@ -183,6 +183,7 @@ impl Site {
             .args(options)
             .env("MYSITE_DATABASE", self.directory.path().join("db.sqlite3"))
             .env("MYSITE_WHOAMI", "1")
+            .env("MYSITE_ACCEL", "/protected")
             .env("MYSITE_BEHIND_GATEWAY", "1");
         Gunicorn::start(command)
     }

@@ -18,7 +18,12 @@ impl Session {
     }
 
     pub async fn get(&mut self, target: &str) -> Answer {
-        self.send("GET", target, "", Vec::new()).await
+        self.get_with(target, "").await
+    }
+
+    /// `headers` are whole lines.
+    pub async fn get_with(&mut self, target: &str, headers: &str) -> Answer {
+        self.send("GET", target, headers, Vec::new()).await
     }
 
     /// `application/x-www-form-urlencoded`, with the token that Django left in a cookie.
@@ -67,17 +72,22 @@ impl Session {
         self.send("POST", target, &headers, body).await
     }
 
-    async fn send(&mut self, method: &str, target: &str, headers: &str, body: Vec<u8>) -> Answer {
-        let addr = self.addr;
+    /// What it knows by now, as a line of a head; empty if that is nothing.
+    pub fn cookies(&self) -> String {
         let cookies: Vec<_> = self
             .cookies
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let cookies = match cookies.is_empty() {
+        match cookies.is_empty() {
             true => String::new(),
             false => format!("Cookie: {}\r\n", cookies.join("; ")),
-        };
+        }
+    }
+
+    async fn send(&mut self, method: &str, target: &str, headers: &str, body: Vec<u8>) -> Answer {
+        let addr = self.addr;
+        let cookies = self.cookies();
         let mut request = format!(
             "{method} {target} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\
              Content-Length: {}\r\n{cookies}{headers}\r\n",
