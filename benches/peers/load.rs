@@ -176,7 +176,13 @@ impl Report {
             requests: requests.split_whitespace().next()?.parse().ok()?,
             errors: after("Non-2xx or 3xx responses:").map_or(Some(0), |n| n.parse().ok())?,
             requests_per_second: after("Requests/sec:")?.parse().ok()?,
-            p99: duration(after("99%")?)?,
+            // Not "after": a line before may say that 72.99% are near the mean.
+            p99: duration(
+                output
+                    .lines()
+                    .find_map(|line| line.trim().strip_prefix("99%"))?
+                    .trim(),
+            )?,
         })
     }
 }
