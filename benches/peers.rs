@@ -58,7 +58,13 @@ struct Case {
     sides: &'static [&'static str],
 }
 
-const FILES: &[&str] = &["tower-gateway", "hyper-memory", "nginx", "serve-dir"];
+const FILES: &[&str] = &[
+    "tower-gateway",
+    "tower-gateway --cache",
+    "hyper-memory",
+    "nginx",
+    "serve-dir",
+];
 const PROXIES: &[&str] = &["gateway-proxy", "nginx-proxy"];
 /// The server of this crate, and hyper without it.
 const SERVERS: &[&str] = &["serve-memory", "hyper-memory"];

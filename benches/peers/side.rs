@@ -41,10 +41,17 @@ impl Side {
         root: &Path,
     ) -> Result<Result<Self, Missing>, BoxError> {
         match name {
-            "tower-gateway" => gateway(name, &format!("--static=/={}", root.display()), None).await,
+            "tower-gateway" => {
+                let files = format!("--static=/={}", root.display());
+                gateway(name, &[&files], None).await
+            }
+            "tower-gateway --cache" => {
+                let files = format!("--static=/={}", root.display());
+                gateway(name, &[&files, "--cache"], None).await
+            }
             "gateway-proxy" => {
                 let (upstream, at) = this_program("hyper-memory", Core::Load, root).await?;
-                gateway(name, &format!("--proxy=/=http://{at}"), Some(upstream)).await
+                gateway(name, &[&format!("--proxy=/=http://{at}")], Some(upstream)).await
             }
             "nginx" => {
                 let files = format!(
@@ -80,19 +87,15 @@ impl Side {
 /// The example `gateway` of this crate, built as its users build it.
 async fn gateway(
     name: &'static str,
-    flag: &str,
+    flags: &[&str],
     upstream: Option<Process>,
 ) -> Result<Result<Side, Missing>, BoxError> {
     let program = match build_gateway().await {
         Ok(program) => program.display().to_string(),
         Err(missing) => return Ok(Err(missing)),
     };
-    let command = [
-        &*program,
-        "--listen=127.0.0.1:0",
-        "--runtime-threads=1",
-        flag,
-    ];
+    let mut command = vec![&*program, "--listen=127.0.0.1:0", "--runtime-threads=1"];
+    command.extend(flags);
     let mut process = Process::start(Core::Server, &command)?;
     let address = listening(&mut process).await?;
     Ok(Ok(Side {

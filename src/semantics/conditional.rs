@@ -382,10 +382,21 @@ impl HttpDate {
     }
 
     /// What a field value says, if it is a date in one of the three forms of RFC 9110 §5.6.7.
+    ///
+    /// The two digits that a year has in the form of RFC 850 stand for one of 1970 to 2069. (The RFC
+    /// has the 50 years before and after now, which takes a clock.)
     #[must_use]
     pub fn parse(value: &HeaderValue) -> Option<Self> {
-        let time = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
-        Self::new(time)
+        let text = value.to_str().ok()?;
+        match httpdate::parse_http_date(text) {
+            Ok(time) => Self::new(time),
+            // §5.6.7: "00:00:00 - 23:59:60 (leap second)". The clock of Unix does not know it.
+            Err(_) => {
+                let before = text.replacen("23:59:60", "23:59:59", 1);
+                let time = httpdate::parse_http_date(&before).ok()?;
+                Self::new(time.checked_add(Duration::from_secs(1))?)
+            }
+        }
     }
 
     /// The date as a field value.

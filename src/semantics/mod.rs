@@ -9,7 +9,7 @@ pub mod conditional;
 pub mod forwarded;
 #[cfg(feature = "gateway-proxy")]
 pub mod hop;
-#[cfg(feature = "gateway-proxy")]
+#[cfg(any(feature = "gateway-proxy", feature = "serve"))]
 pub mod host;
 pub mod mount;
 #[cfg(feature = "static-files")]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     BoxError, Error, ErrorKind, PeerAddr,
     body::{Body, answer},
+    semantics::host::{self, HostError},
 };
 
 /// The body of a request, as it comes from the client.
@@ -86,6 +87,16 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Answering<S> {
         let running = self.watch.request();
+        // RFC 9112 §3.2 asks it of every HTTP/1.1 server, and hyper leaves it to this one.
+        if request.version() == Version::HTTP_11
+            && let Err(error) = host::of(request.version(), request.uri(), request.headers())
+        {
+            tracing::debug!(%error, "refused a request without one host");
+            return Answering {
+                answer: Answer::Refused { error },
+                running: Some(running),
+            };
+        }
         let mut request = request.map(|incoming| RequestBody {
             _running: (!incoming.is_end_stream()).then(|| running.clone()),
             incoming,
@@ -94,7 +105,9 @@ where
             request.extensions_mut().insert(peer);
         }
         Answering {
-            answer: Oneshot::new(self.service.clone(), request),
+            answer: Answer::Service {
+                answer: Oneshot::new(self.service.clone(), request),
+            },
             running: Some(running),
         }
     }
@@ -103,8 +116,16 @@ where
 pin_project! {
     pub(super) struct Answering<S: Service<Request<RequestBody>>> {
         #[pin]
-        answer: Oneshot<S, Request<RequestBody>>,
+        answer: Answer<S>,
         running: Option<Running>,
+    }
+}
+
+pin_project! {
+    #[project = AnswerProjection]
+    enum Answer<S: Service<Request<RequestBody>>> {
+        Service { #[pin] answer: Oneshot<S, Request<RequestBody>> },
+        Refused { error: HostError },
     }
 }
 
@@ -117,22 +138,26 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.answer.poll(cx));
+        let answer = match this.answer.project() {
+            AnswerProjection::Refused { error } => {
+                Err(Error::new(ErrorKind::BadRequest).with_source(*error))
+            }
+            AnswerProjection::Service { answer } => ready!(answer.poll(cx)).map_err(|error| {
+                let error: BoxError = error.into();
+                tracing::warn!(error = &*error, "the service failed; answered 500");
+                Error::new(ErrorKind::Service).with_source(error)
+            }),
+        };
         let running = this.running.take();
         Poll::Ready(Ok(match answer {
             Ok(response) => response.map(|body| ResponseBody {
                 body: Source::Service { body },
                 _running: running,
             }),
-            Err(error) => {
-                let error: BoxError = error.into();
-                tracing::warn!(error = &*error, "the service failed; answered 500");
-                let error = Error::new(ErrorKind::Service).with_source(error);
-                answer::error(error).map(|body| ResponseBody {
-                    body: Source::Plain { body },
-                    _running: running,
-                })
-            }
+            Err(error) => answer::error(error).map(|body| ResponseBody {
+                body: Source::Plain { body },
+                _running: running,
+            }),
         }))
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Entry {
     pub(super) place: Place<Resource>,
     /// In milliseconds since the cache was made.
     checked: AtomicU64,
+    /// For how long it is taken for what it was, in milliseconds.
+    fresh_for: u64,
     weight: u64,
 }
 
@@ -61,6 +63,9 @@ pub(super) struct Resource {
     pub(super) plain: Representation,
     /// In the order of this server's preference.
     pub(super) coded: Vec<Representation>,
+    /// Whether it will be another in a moment, without that the file changes: its tag is that of a
+    /// young file, or it is being compressed.
+    pub(super) is_passing: bool,
 }
 
 impl Resource {
@@ -161,7 +166,7 @@ impl Cache {
         load: impl Fn(Option<&Resource>) -> io::Result<Place<Resource>>,
     ) -> io::Result<Arc<Entry>> {
         let checked = entry.checked.load(Ordering::Relaxed);
-        let is_first = now.saturating_sub(checked) >= self.fresh_for
+        let is_first = now.saturating_sub(checked) >= entry.fresh_for
             && entry
                 .checked
                 .compare_exchange(checked, now, Ordering::Relaxed, Ordering::Relaxed)
@@ -206,9 +211,17 @@ impl Cache {
             }
             _ => ENTRY,
         };
+        /// However long others are.
+        const PASSING: u64 = 1000;
+
+        let fresh_for = match &place {
+            Place::File(resource) if resource.is_passing => self.fresh_for.min(PASSING),
+            _ => self.fresh_for,
+        };
         Arc::new(Entry {
             place,
             checked: AtomicU64::new(now),
+            fresh_for,
             weight,
         })
     }

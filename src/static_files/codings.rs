@@ -1,10 +1,9 @@
 //! The codings in which there is a file: as a file beside it, or compressed here.
 
-#[cfg(feature = "compression")]
-use std::time::SystemTime;
 use std::{
     io,
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
 };
 
 #[cfg(feature = "compression")]
@@ -19,7 +18,7 @@ use super::{
 };
 use super::{
     find::Located,
-    layer::Config,
+    layer::{Config, PUBLIC},
     source::{Found, Identity, Source as _, SourceFile, Wait},
     validators::beside,
 };
@@ -37,28 +36,39 @@ pub(super) struct Codings {
     pub(super) compress: Option<u64>,
 }
 
-/// What tells a state of a file from others, where the system does not.
+/// What tells a state of a file from every other.
+///
+/// A source of the user's may tell it by a tag. Two of its files may have the same one (that of a
+/// build), so the name counts too; a weak one says that there are states it does not tell apart.
+/// That its files change place with those of another source within one state is not expected: what
+/// has the same name and the same strong tag has the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     OnDisk(Identity),
-    Tagged(std::path::PathBuf, EntityTag),
+    Tagged(PathBuf, EntityTag),
 }
 
 impl Key {
-    fn of(located: &Located<'_>) -> Option<Self> {
+    /// `None` if nothing tells it.
+    pub(super) fn of(located: &Located<'_>) -> Option<Self> {
         match (&located.file.identity, &located.file.etag) {
             (Some(identity), _) => Some(Self::OnDisk(*identity)),
-            (None, Some(etag)) => Some(Self::Tagged(located.name.clone(), etag.clone())),
-            (None, None) => None,
+            (None, Some(etag)) if !etag.is_weak() => {
+                Some(Self::Tagged(located.name.clone(), etag.clone()))
+            }
+            _ => None,
         }
     }
 }
 
 /// Which files lie beside a file, as it was a moment ago: most often none, which need not be asked
 /// of the disk each time.
+///
+/// By name, and not by what tells the file itself: two names of one file (links) may have different
+/// things beside them.
 #[derive(Debug)]
 pub(super) struct Siblings {
-    known: Cache<Key, (Instant, Vec<Coding>)>,
+    known: Cache<PathBuf, (Instant, Vec<Coding>)>,
 }
 
 impl Siblings {
@@ -69,6 +79,11 @@ impl Siblings {
             known: Cache::new(10_000),
         }
     }
+
+    fn get(&self, name: &Path) -> Option<Vec<Coding>> {
+        let (since, present) = self.known.get(name)?;
+        (since.elapsed() < Self::KNOWN_FOR).then_some(present)
+    }
 }
 
 /// The codings in which a file is offered, in the order of this server's preference.
@@ -77,6 +92,8 @@ pub(super) struct Offer {
     pub(super) codings: Vec<Coding>,
     /// Whether what a client accepts plays a part at all.
     pub(super) is_negotiated: bool,
+    /// Whether there may be more of them in a moment.
+    pub(super) is_growing: bool,
 }
 
 /// What is offered of a file at this moment.
@@ -93,6 +110,7 @@ pub(super) fn offer(
     let mut offer = Offer {
         codings: siblings(config, located, wait)?,
         is_negotiated: false,
+        is_growing: false,
     };
     offer.is_negotiated = !offer.codings.is_empty();
     offer_compressed(config, located, media_type, &mut offer);
@@ -124,15 +142,11 @@ fn siblings(config: &Config, located: &Located<'_>, wait: Wait) -> io::Result<Ve
     if codings.is_empty() {
         return Ok(Vec::new());
     }
-    let key = Key::of(located);
-    let known = &config.memory().siblings.known;
-    // What is kept in memory is asked for anew once in a while anyway.
-    let remembers = config.cache.is_none();
-    if remembers
-        && let Some(key) = &key
-        && let Some((since, present)) = known.get(key)
-        && since.elapsed() < Siblings::KNOWN_FOR
-    {
+    // What the cache keeps is asked for anew once in a while anyway; and of the files that the
+    // service inside names, most are asked for once.
+    let remembers = config.cache.is_none() && located.shelf == PUBLIC;
+    let siblings = &config.memory().siblings;
+    if remembers && let Some(present) = siblings.get(&located.name) {
         return Ok(present);
     }
     let mut present = Vec::new();
@@ -141,8 +155,9 @@ fn siblings(config: &Config, located: &Located<'_>, wait: Wait) -> io::Result<Ve
             present.push(*coding);
         }
     }
-    if remembers && let Some(key) = key {
-        known.insert(key, (Instant::now(), present.clone()));
+    if remembers {
+        let now = (Instant::now(), present.clone());
+        siblings.known.insert(located.name.clone(), now);
     }
     Ok(present)
 }
@@ -157,12 +172,34 @@ fn sibling(
     let Found::File(sibling) = located.source.open(&name, wait)? else {
         return Ok(None);
     };
+    // No coding of anything is that short: it is about to be written.
+    if sibling.length == 0 {
+        return Ok(None);
+    }
     // A file that was changed after it was compressed is not what lies beside it.
     let is_older = match (sibling.modified, located.file.modified) {
-        (Some(sibling), Some(original)) => sibling < original,
+        (Some(sibling), Some(original)) => is_older(sibling, original),
         _ => false,
     };
     Ok((config.codings.older || !is_older).then_some(sibling))
+}
+
+/// Whether what lies beside a file was made of a state of it before.
+///
+/// Tools that give it the time of the file do so as exactly as they can: `utime` knows whole
+/// seconds, and a number of seconds in a double (Python's `os.utime`) is a quarter of a microsecond
+/// off by now.
+fn is_older(sibling: SystemTime, original: SystemTime) -> bool {
+    let is_whole = sibling
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .is_ok_and(|since| since.subsec_nanos() == 0);
+    let exactness = match is_whole {
+        true => Duration::from_secs(1),
+        false => Duration::from_micros(1),
+    };
+    original
+        .duration_since(sibling)
+        .is_ok_and(|lag| lag >= exactness)
 }
 
 /// The codings that are made here.
@@ -174,8 +211,10 @@ fn offer_compressed(config: &Config, located: &Located<'_>, media_type: &str, of
     let Some(store) = &config.memory().compressed else {
         return;
     };
-    let Some(key) = Key::of(located).filter(|_| store.takes(media_type, located.file.length))
-    else {
+    if !store.takes(media_type, located.file.length) {
+        return;
+    }
+    let Some(key) = Key::of(located) else {
         return;
     };
     // Even while it is not yet compressed: a cache must not keep this answer for those that
@@ -192,7 +231,10 @@ fn offer_compressed(config: &Config, located: &Located<'_>, media_type: &str, of
             State::Absent => absent.push(coding),
         }
     }
-    if !absent.is_empty() && !is_in_flux(located.file.modified, SystemTime::now()) {
+    offer.is_growing = !absent.is_empty();
+    let now = SystemTime::now();
+    let is_settled = !is_in_flux(located.file.modified, now) && !located.file.is_young(now);
+    if !absent.is_empty() && is_settled {
         let content = located.file.content.clone();
         let (length, identity) = (located.file.length, located.file.identity);
         store.start(&key, &absent, move || {

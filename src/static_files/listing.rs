@@ -1,18 +1,19 @@
 //! A directory's entries as a page of HTML, or as JSON. Nothing here touches the disk.
 
-use std::{collections::HashSet, ffi::OsString, fmt::Write, io, path::Path, time::SystemTime};
+use std::{collections::HashSet, ffi::OsString, io, path::Path, time::SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
-use sha2::{Digest, Sha256};
 
 use super::{
+    digest,
     layer::{Config, PUBLIC},
     source::{Source as _, Wait},
 };
 use crate::{
     Body,
+    body::answer::plain,
     semantics::{
-        conditional::{EntityTag, Validators, Verdict, evaluate},
+        conditional::{Validators, Verdict, evaluate},
         mount::external_prefix,
         negotiate::choose_media_type,
     },
@@ -291,22 +292,27 @@ pub(super) fn render(options: &Listing, listed: &Listed, asked: &Asked<'_>) -> R
         Format::Html => (html::page(&page, asked), "text/html; charset=utf-8"),
         Format::Json => (json::page(&page, asked), "application/json"),
     };
-    let etag = etag(text.as_bytes());
+    // From the bytes themselves: no time says when an entry's size changed.
+    let etag = digest::of_bytes(text.as_bytes());
+    let tag = etag.to_header();
     let validators = Validators {
-        etag: etag.clone(),
+        etag: Some(etag),
         last_modified: None,
     };
+    let vary = HeaderValue::from_static("accept");
     let (status, text) = match evaluate(asked.method, asked.headers, &validators) {
         Verdict::Proceed => (StatusCode::OK, text),
         Verdict::NotModified => (StatusCode::NOT_MODIFIED, String::new()),
-        Verdict::Failed => return crate::body::answer::plain(StatusCode::PRECONDITION_FAILED),
+        Verdict::Failed => {
+            let mut refusal = plain(StatusCode::PRECONDITION_FAILED);
+            refusal.headers_mut().insert(header::VARY, vary);
+            return refusal;
+        }
     };
 
     let mut headers = HeaderMap::with_capacity(8);
-    if let Some(etag) = etag {
-        headers.insert(header::ETAG, etag.to_header());
-    }
-    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::ETAG, tag);
+    headers.insert(header::VARY, vary);
     let no_cache = HeaderValue::from_static("no-cache");
     headers.insert(header::CACHE_CONTROL, no_cache);
     if status == StatusCode::OK {
@@ -324,13 +330,4 @@ pub(super) fn render(options: &Listing, listed: &Listed, asked: &Asked<'_>) -> R
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
-}
-
-/// From the bytes themselves: no time says when an entry's size changed.
-fn etag(bytes: &[u8]) -> Option<EntityTag> {
-    let mut opaque = String::with_capacity(32);
-    for byte in &Sha256::digest(bytes)[..16] {
-        write!(opaque, "{byte:02x}").ok()?;
-    }
-    EntityTag::strong(&opaque)
 }

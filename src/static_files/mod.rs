@@ -77,9 +77,9 @@
 //!   `application/octet-stream` for what is unknown; and `X-Content-Type-Options: nosniff`.
 //! * `ETag`, strong, from the size and the modification time in nanoseconds: replicas that keep
 //!   times agree. Or from the content, or from a file beside the file: [`EntityTags`]. Of a time that
-//!   says nothing (the first two seconds of 1970, which Nix and reproducible images give to all
-//!   files; before 1970; the future) the tag is made from the content, since a wrong 304 is worse
-//!   than none. A file that was changed less than 20 milliseconds ago (two seconds, where times are
+//!   says nothing (one before 1990, which tools give to all files: 0 or 1 by Nix and reproducible
+//!   images, 1980 by zip, 1985 by npm; the future) the tag is made from the content, since a wrong
+//!   304 is worse than none. A file that was changed less than 20 milliseconds ago (two seconds, where times are
 //!   whole seconds) may change again in the same tick of its clock: its tag is weak and another one.
 //! * `Last-Modified` in whole seconds, where the time says something.
 //! * `Cache-Control` and other fields by rules ([`StaticFiles::cache_control`],

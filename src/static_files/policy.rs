@@ -1,20 +1,21 @@
 //! What is said of a file besides what it is: caching, and what a browser may do with it.
 
 use std::{
-    io,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{
+    codings::Key,
     find::{Located, find_fixed},
     layer::{Config, PUBLIC},
-    manifest::{MAX_LENGTH, Manifest},
+    manifest::{MAX_LENGTH, Manifest, ManifestError},
     rules::{File, Rules},
-    source::{Identity, SourceFile, Wait},
+    source::{SourceFile, Wait},
 };
 
 /// What one can say about that.
@@ -47,7 +48,7 @@ impl Policy {
         manifest: Option<&Manifest>,
         headers: &mut HeaderMap,
     ) {
-        if self.nosniff {
+        if self.nosniff || self.untrusted {
             let nosniff = HeaderValue::from_static("nosniff");
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         }
@@ -77,12 +78,20 @@ pub(super) struct Remembered {
     state: Mutex<Option<State>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct State {
     since: Instant,
-    /// Of the file it was read from.
-    identity: Option<Identity>,
+    read_from: ReadFrom,
     manifest: Option<Arc<Manifest>>,
+}
+
+/// The file that a manifest was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ReadFrom {
+    Nothing,
+    This(Key),
+    /// Nothing tells it from the next.
+    Unknown,
 }
 
 /// For how long a manifest is taken for what it was.
@@ -92,11 +101,12 @@ const KNOWN_FOR: Duration = Duration::from_secs(1);
 const READ_AT_ONCE: u64 = 32 << 10;
 
 impl Remembered {
-    /// What the build says, if it was asked for and there is something to read.
+    /// What the build says, if it was asked for and there is something to read. That there is not
+    /// is an event, and no failure of the files.
     ///
     /// # Errors
     ///
-    /// `WouldBlock`, if it is not to wait; else the source's.
+    /// `WouldBlock`, if it is not to wait.
     pub(super) fn get(&self, config: &Config, wait: Wait) -> io::Result<Option<Arc<Manifest>>> {
         let Some(name) = &config.policy.manifest else {
             return Ok(None);
@@ -106,45 +116,77 @@ impl Remembered {
             Some(state) if now.saturating_duration_since(state.since) < KNOWN_FOR => {
                 return Ok(state.manifest.clone());
             }
-            Some(state) => state
-                .identity
-                .map(|identity| (identity, state.manifest.clone())),
-            None => None,
+            known => known.clone(),
         };
-        let found = find_fixed(config, PUBLIC, name.clone(), wait)?;
-        let identity = found.as_ref().and_then(|located| located.file.identity);
-        let manifest = match (known, found) {
-            (Some((known, manifest)), Some(_)) if Some(known) == identity => manifest,
-            (_, Some(located)) => read(config, &located.file, wait)?.map(Arc::new),
-            // Between two deploys there may be none; a long absence is seen in what is sent.
-            (_, None) => None,
+        let (read_from, manifest) = match look(config, name, known.as_ref(), wait) {
+            Ok(looked) => looked,
+            Err(error) if wait == Wait::Never && error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(error);
+            }
+            Err(error) => {
+                complain(name, &error);
+                // It may be read the next time, and is most likely what it was.
+                (ReadFrom::Unknown, known.and_then(|known| known.manifest))
+            }
         };
         *self.lock() = Some(State {
             since: now,
-            identity,
+            read_from,
             manifest: manifest.clone(),
         });
         Ok(manifest)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<State>> {
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
         // Every state is whole, whoever panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn read(config: &Config, file: &SourceFile, wait: Wait) -> io::Result<Option<Manifest>> {
+/// Reads the manifest, if it is another than the one that is known.
+fn look(
+    config: &Config,
+    name: &Path,
+    known: Option<&State>,
+    wait: Wait,
+) -> io::Result<(ReadFrom, Option<Arc<Manifest>>)> {
+    let Some(located) = find_fixed(config, PUBLIC, name.to_owned(), wait)? else {
+        if known.is_none_or(|known| known.read_from != ReadFrom::Nothing) {
+            complain(name, &"there is no such file");
+        }
+        return Ok((ReadFrom::Nothing, None));
+    };
+    let read_from = match Key::of(&located) {
+        Some(key) if !located.file.is_young(SystemTime::now()) => ReadFrom::This(key),
+        _ => ReadFrom::Unknown,
+    };
+    match known {
+        Some(known) if known.read_from == read_from && read_from != ReadFrom::Unknown => {
+            Ok((read_from, known.manifest.clone()))
+        }
+        _ => {
+            let manifest = read(config, name, &located.file, wait)?;
+            Ok((read_from, manifest.map(Arc::new)))
+        }
+    }
+}
+
+fn read(
+    config: &Config,
+    name: &Path,
+    file: &SourceFile,
+    wait: Wait,
+) -> io::Result<Option<Manifest>> {
     if wait == Wait::Never && file.length > READ_AT_ONCE {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    let name = config.policy.manifest.as_deref().unwrap_or("".as_ref());
     let length = usize::try_from(file.length).unwrap_or(usize::MAX);
     let read = match length <= MAX_LENGTH {
         true => {
             let text = file.content.read(0, length, wait)?;
-            Manifest::read(name, &config.at, &text).map_err(|error| error.to_string())
+            Manifest::read(name, &config.at, &text)
         }
-        false => Err(format!("it is longer than {MAX_LENGTH} bytes")),
+        false => Err(ManifestError::TooLong(length)),
     };
     match read {
         Ok(manifest) => {
@@ -153,8 +195,12 @@ fn read(config: &Config, file: &SourceFile, wait: Wait) -> io::Result<Option<Man
             Ok(Some(manifest))
         }
         Err(error) => {
-            tracing::warn!(manifest = %name.display(), %error, "no manifest of names with a hash");
+            complain(name, &error);
             Ok(None)
         }
     }
+}
+
+fn complain(name: &Path, why: &dyn fmt::Display) {
+    tracing::warn!(manifest = %name.display(), error = %why, "no manifest of names with a hash");
 }

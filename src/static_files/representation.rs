@@ -11,7 +11,7 @@ use super::{
     layer::Config,
     manifest::Manifest,
     source::{Content, Identity, Wait},
-    validators::validators,
+    validators::{Stated, validators},
 };
 use crate::semantics::{
     conditional::Validators,
@@ -29,6 +29,7 @@ pub(super) struct Representation {
     /// Those of a 304, if it is to be sent more than once.
     pub(super) not_modified: Option<HeaderMap>,
     pub(super) coding: Option<Coding>,
+    is_negotiated: bool,
     identity: Option<Identity>,
     /// What the build said when the fields were made.
     manifest: Option<Arc<Manifest>>,
@@ -48,15 +49,28 @@ pub(super) fn choose(
     wait: Wait,
 ) -> io::Result<Representation> {
     let media_type = config.media_types.of(&located.name);
-    let offer = offer(config, &located, essence(&media_type), wait)?;
-    let chosen = choose_coding(request, offer.codings.iter().copied());
-    if let Some(coding) = chosen
-        && let Some(file) = variant(config, &located, coding, wait)?
-    {
-        located.file = file;
-        return Representation::new(config, located, media_type, chosen, true, wait);
+    let mut offer = offer(config, &located, essence(&media_type), wait)?;
+    let mut chosen = None;
+    while let Some(coding) = choose_coding(request, offer.codings.iter().copied()) {
+        if let Some(file) = variant(config, &located, coding, wait)? {
+            located.file = file;
+            chosen = Some(coding);
+            break;
+        }
+        // It has gone since it was seen.
+        offer.codings.retain(|other| *other != coding);
     }
-    Representation::new(config, located, media_type, None, offer.is_negotiated, wait)
+    let stated = stated(config, &located, chosen, wait)?;
+    let is_negotiated = offer.is_negotiated;
+    Representation::new(
+        config,
+        located,
+        stated,
+        media_type,
+        chosen,
+        is_negotiated,
+        wait,
+    )
 }
 
 /// All that there are of a file, to be kept. Of `previous`, what is still right is used again.
@@ -74,20 +88,28 @@ pub(super) fn all(
     let offer = offer(config, &located, essence(&media_type), wait)?;
     let manifest = config.memory().manifest.get(config, wait)?;
     let is_negotiated = offer.is_negotiated;
+    let is_growing = offer.is_growing;
     let keep = |coding, located: Located<'_>| {
+        let stated = stated(config, &located, coding, wait)?;
         let previous = previous
             .into_iter()
             .flat_map(Resource::representations)
-            .find(|previous| previous.is(coding, &located, is_negotiated))
+            .find(|previous| previous.is(coding, &located, &stated, is_negotiated))
             .filter(|previous| same(&previous.manifest, &manifest));
-        match previous {
-            Some(previous) => Ok(previous.clone()),
-            None => {
-                let media_type = media_type.clone();
-                Representation::new(config, located, media_type, coding, is_negotiated, wait)?
-                    .kept(config, wait)
-            }
+        if let Some(previous) = previous {
+            return Ok(previous.clone());
         }
+        let media_type = media_type.clone();
+        Representation::new(
+            config,
+            located,
+            stated,
+            media_type,
+            coding,
+            is_negotiated,
+            wait,
+        )?
+        .kept(config, wait)
     };
     let mut coded = Vec::with_capacity(offer.codings.len());
     for coding in offer.codings {
@@ -102,26 +124,40 @@ pub(super) fn all(
         }
     }
     let plain = keep(None, located)?;
-    Ok(Resource { plain, coded })
+    let is_settled = plain.is_settled && coded.iter().all(|one| one.is_settled);
+    Ok(Resource {
+        plain,
+        coded,
+        is_passing: is_growing || !is_settled,
+    })
+}
+
+fn stated(
+    config: &Config,
+    located: &Located<'_>,
+    coding: Option<Coding>,
+    wait: Wait,
+) -> io::Result<Stated> {
+    let suffix = match coding {
+        None => "",
+        Some(Coding::Brotli) => "-br",
+        Some(Coding::Zstd) => "-zstd",
+        Some(Coding::Gzip) => "-gzip",
+    };
+    let digests = &config.memory().digests;
+    validators(config.tags, digests, located, suffix, wait)
 }
 
 impl Representation {
     fn new(
         config: &Config,
         located: Located<'_>,
+        stated: Stated,
         media_type: HeaderValue,
         coding: Option<Coding>,
         is_negotiated: bool,
         wait: Wait,
     ) -> io::Result<Self> {
-        let suffix = match coding {
-            None => "",
-            Some(Coding::Brotli) => "-br",
-            Some(Coding::Zstd) => "-zstd",
-            Some(Coding::Gzip) => "-gzip",
-        };
-        let digests = &config.memory().digests;
-        let stated = validators(config.tags, digests, &located, suffix, wait)?;
         let validators = stated.validators;
 
         let mut headers = HeaderMap::with_capacity(12);
@@ -158,6 +194,7 @@ impl Representation {
             headers,
             not_modified: None,
             coding,
+            is_negotiated,
             manifest,
             is_settled: stated.is_settled,
         })
@@ -177,13 +214,21 @@ impl Representation {
         Ok(self)
     }
 
-    /// Whether it is this file in this coding, as it is now.
-    fn is(&self, coding: Option<Coding>, located: &Located<'_>, is_negotiated: bool) -> bool {
+    /// Whether it is this file in this coding, as it is now. What its tag is made of may lie
+    /// elsewhere (beside the file), and change without it.
+    fn is(
+        &self,
+        coding: Option<Coding>,
+        located: &Located<'_>,
+        stated: &Stated,
+        is_negotiated: bool,
+    ) -> bool {
         self.coding == coding
             && self.is_settled
             && self.identity.is_some()
             && self.identity == located.file.identity
-            && self.headers.contains_key(header::VARY) == is_negotiated
+            && self.validators == stated.validators
+            && self.is_negotiated == is_negotiated
     }
 
     /// How many bytes it takes to keep.

@@ -6,7 +6,7 @@ use std::{
     io,
     path::Path,
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::{
     listing::Listed,
     open::{Root, cannot_read_cached},
+    validators::is_within_tick,
 };
 use crate::{
     body::file::{read_cached_at, read_exact_at},
@@ -152,6 +153,16 @@ impl SourceFile {
     pub fn from_file(file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self::of(file, &metadata))
+    }
+
+    /// Whether it may change again and have the same identity: within a tick of the clock that
+    /// says when it was last changed. What is remembered of it would be said of both.
+    pub(super) fn is_young(&self, now: SystemTime) -> bool {
+        let changed = self.identity.and_then(|identity| {
+            let since = u64::try_from(identity.changed).ok()?;
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(since))
+        });
+        changed.is_some_and(|changed| is_within_tick(changed, now))
     }
 
     pub(super) fn of(file: File, metadata: &Metadata) -> Self {

@@ -22,16 +22,23 @@ pub enum EntityTags {
     /// Its size and its modification time, to the nanosecond. It costs nothing, and replicas that
     /// keep times agree.
     ///
-    /// Of a file whose time says nothing, the tag is made as by [`Content`](Self::Content): the
-    /// first two seconds of 1970 (Nix, reproducible images), before 1970, and the future.
+    /// Of a file whose time says nothing, the tag is made as by [`Content`](Self::Content): one of
+    /// the future, and one before 1990, which no page of the web has. What packs files so that each
+    /// run gives the same gives such times to all of them: 1970 (Nix, reproducible images), 1980
+    /// (zip), 1985 (npm).
     #[default]
     Modified,
     /// The hash of its content, for replicas that do not keep times. Each state of a file is read
-    /// and hashed once, on the blocking pool; files above 64 MiB are treated as by
-    /// [`Modified`](Self::Modified).
+    /// and hashed once, on the blocking pool (on systems other than Unix, which do not tell one
+    /// state from another, for each request that no cache answers); files above 64 MiB are treated
+    /// as by [`Modified`](Self::Modified).
     Content,
     /// What the file beside it with `.etag` behind the name says (`style.css.etag`), which a build
     /// can write; without one, as by [`Modified`](Self::Modified). It costs one attempt to open.
+    ///
+    /// A tag of up to 256 bytes, with or without its quotes; a weak one stays weak. It counts
+    /// whatever its time is, so the build has to write it anew with each change of the file, and
+    /// of what lies [beside it](super::StaticFiles::precompressed) in another coding.
     Sidecar,
     /// None.
     Off,
@@ -39,6 +46,11 @@ pub enum EntityTags {
 
 /// The largest file that is hashed for its tag.
 const HASHED_UP_TO: u64 = 64 << 20;
+
+/// 1990-01-01. An older time is that of no file that was made for the web, but what a tool gives to
+/// every file: 0 or 1 (Nix, reproducible images), 1980 (zip, whose times begin there), 1985-10-26
+/// (npm). They stay when the content changes.
+const FIRST_WEB_PAGE: Duration = Duration::from_secs(631_152_000);
 
 /// As much of a file in memory is hashed on a thread of the runtime.
 const HASHED_AT_ONCE: u64 = 64 << 10;
@@ -58,6 +70,11 @@ pub(super) struct Stated {
 
 /// The validators of a file that is sent as it is; `suffix` tells one coding from another.
 ///
+/// RFC 9110 §8.8.3.3: "a strong entity tag for a content-encoded representation has to be distinct
+/// from the entity tag of an unencoded representation". So the suffix is behind every tag, whatever
+/// that is made of: a source may tell the tag of a whole build for each of its files, and two files
+/// of one length may have one time, or one content.
+///
 /// # Errors
 ///
 /// `WouldBlock`, if it is not to wait and something has to be read; else the source's.
@@ -68,38 +85,43 @@ pub(super) fn validators(
     suffix: &str,
     wait: Wait,
 ) -> io::Result<Stated> {
-    let file = &located.file;
-    let time = Time::of(file.modified, SystemTime::now());
-    let given = match (&file.etag, tags) {
-        (Some(etag), _) => Some(etag.clone()),
-        (None, EntityTags::Off) => {
-            return Ok(Stated {
-                validators: Validators {
-                    etag: None,
-                    last_modified: time.last_modified,
-                },
-                is_settled: time.is_settled,
-            });
-        }
-        (None, EntityTags::Content) => hash(digests, file, wait)?,
-        (None, EntityTags::Sidecar) => sidecar(located, wait)?,
-        (None, EntityTags::Modified) => None,
-    };
-    let etag = match given {
-        Some(etag) if suffix.is_empty() => Some(etag),
-        Some(etag) => etag.with_suffix(suffix),
-        None => match time.tag(file.length, suffix) {
-            Some(etag) => Some(etag),
-            None => hash(digests, file, wait)?.and_then(|etag| etag.with_suffix(suffix)),
-        },
-    };
+    let now = SystemTime::now();
+    let time = Time::of(located.file.modified, now);
+    let tag = tag(tags, digests, located, &time, now, wait)?;
     Ok(Stated {
         validators: Validators {
-            etag,
+            etag: tag.and_then(|tag| match suffix {
+                "" => Some(tag),
+                _ => tag.with_suffix(suffix),
+            }),
             last_modified: time.last_modified,
         },
-        is_settled: time.is_settled,
+        is_settled: time.is_settled && !located.file.is_young(now),
     })
+}
+
+fn tag(
+    tags: EntityTags,
+    digests: &Digests<Identity>,
+    located: &Located<'_>,
+    time: &Time,
+    now: SystemTime,
+    wait: Wait,
+) -> io::Result<Option<EntityTag>> {
+    let file = &located.file;
+    if let Some(given) = &file.etag {
+        return Ok(Some(given.clone()));
+    }
+    let asked_for = match tags {
+        EntityTags::Off => return Ok(None),
+        EntityTags::Modified => None,
+        EntityTags::Content => hash(digests, file, now, wait)?,
+        EntityTags::Sidecar => sidecar(located, wait)?,
+    };
+    match asked_for.or_else(|| time.tag(file.length)) {
+        None => hash(digests, file, now, wait),
+        tag => Ok(tag),
+    }
 }
 
 /// What the time of a file is good for.
@@ -115,21 +137,15 @@ struct Time {
 impl Time {
     fn of(modified: Option<SystemTime>, now: SystemTime) -> Self {
         let age = modified.and_then(|time| now.duration_since(time).ok());
-        // Times of the first two seconds are what package builders (Nix, reproducible images) give
-        // to every file; an older one is an accident, and one of the future a clock that was
-        // wrong. All stay when the content changes.
+        // One of the future is that of a clock that was wrong. Neither changes with the content.
         let telling = modified
             .filter(|_| age.is_some())
             .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
-            .filter(|since| *since >= Duration::from_secs(2));
-        let tick = match telling {
-            Some(since) if since.subsec_nanos() == 0 => COARSE_TICK,
-            _ => TICK,
-        };
+            .filter(|since| *since >= FIRST_WEB_PAGE);
         let last_modified = telling
             .and(modified)
             .and_then(|time| LastModified::new(time, now));
-        let is_young = age.is_some_and(|age| age < tick);
+        let is_young = modified.is_some_and(|time| is_within_tick(time, now));
         Self {
             telling,
             is_young,
@@ -144,24 +160,33 @@ impl Time {
 
     /// No inode: it differs between replicas of one file.
     ///
-    /// RFC 9110 §8.8.3.3: "a strong entity tag for a content-encoded representation has to be
-    /// distinct from the entity tag of an unencoded representation". §8.8.1, of weak validators:
-    /// "This weakness might be due to limitations in how the value is calculated (e.g., clock
-    /// resolution)". When a young file has come of age, its tag has another text too, so that no
-    /// copy of a draft counts as the final one.
-    fn tag(&self, length: u64, suffix: &str) -> Option<EntityTag> {
+    /// RFC 9110 §8.8.1, of weak validators: "This weakness might be due to limitations in how the
+    /// value is calculated (e.g., clock resolution)". When a young file has come of age, its tag has
+    /// another text too, so that no copy of a draft counts as the final one.
+    fn tag(&self, length: u64) -> Option<EntityTag> {
         let time = self.telling?.as_nanos();
         match self.is_young {
-            false => EntityTag::strong(&format!("{time:x}-{length:x}{suffix}")),
-            true => EntityTag::weak(&format!("{time:x}-{length:x}{suffix}-young")),
+            false => EntityTag::strong(&format!("{time:x}-{length:x}")),
+            true => EntityTag::weak(&format!("{time:x}-{length:x}-young")),
         }
     }
+}
+
+/// Whether what was changed at this time may be changed again and have the same time.
+pub(super) fn is_within_tick(time: SystemTime, now: SystemTime) -> bool {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    let tick = match since {
+        Ok(since) if since.subsec_nanos() == 0 => COARSE_TICK,
+        _ => TICK,
+    };
+    now.duration_since(time).is_ok_and(|age| age < tick)
 }
 
 /// The hash of the content, if it is not too long.
 fn hash(
     digests: &Digests<Identity>,
     file: &SourceFile,
+    now: SystemTime,
     wait: Wait,
 ) -> io::Result<Option<EntityTag>> {
     if file.length > HASHED_UP_TO {
@@ -171,16 +196,16 @@ fn hash(
         (Content::Bytes(bytes), _) if file.length <= HASHED_AT_ONCE || wait == Wait::Blocking => {
             Ok(Some(of_bytes(bytes)))
         }
-        (Content::File(open), Some(identity)) => match digests.get(identity) {
+        // What would be remembered of a young file might be said of its next state too.
+        (Content::File(open), Some(identity)) if !file.is_young(now) => match digests.get(identity)
+        {
             None if wait == Wait::Blocking => digests
                 .get_or_compute(identity, || of_file(open, file.length))
                 .map(Some),
             None => Err(io::ErrorKind::WouldBlock.into()),
             known => Ok(known),
         },
-        (Content::File(open), None) if wait == Wait::Blocking => {
-            of_file(open, file.length).map(Some)
-        }
+        (Content::File(open), _) if wait == Wait::Blocking => of_file(open, file.length).map(Some),
         _ => Err(io::ErrorKind::WouldBlock.into()),
     }
 }

@@ -21,13 +21,21 @@ impl StaticFiles {
     /// `style.css.br`, `style.css.zst` and `style.css.gz` for `style.css`. Those named count, and of
     /// several that a client likes as much the one named first. Defaults to none.
     ///
+    /// ```
+    /// use tower_gateway::{StaticFiles, semantics::negotiate::Coding};
+    ///
+    /// let files = StaticFiles::new("dist").precompressed([Coding::Brotli, Coding::Gzip]);
+    /// ```
+    ///
     /// A file that is older than the original does not count (see
-    /// [`precompressed_older`](Self::precompressed_older)), nor does one without an original.
-    /// Without a [`cache`](Self::cache), which of them there are is looked up once a second; the
-    /// one that is sent costs one attempt more to open.
+    /// [`precompressed_older`](Self::precompressed_older)), nor does an empty one, nor one without
+    /// an original in the same root. Without a [`cache`](Self::cache), which of them there are is
+    /// looked up once a second; the one that is sent costs one attempt more to open.
     ///
     /// `Vary: accept-encoding` goes with every answer about a file that has one. A client that
     /// accepts none of them, not even the file as it is (`identity;q=0`), gets it as it is.
+    ///
+    /// Asked for by its own name, `style.css.br` is a file like others.
     pub fn precompressed(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
         let mut once = Vec::new();
         for coding in codings {
@@ -41,6 +49,9 @@ impl StaticFiles {
 
     /// Whether a file beside a file counts that is older than it. Defaults to `false`: it is
     /// probably of a state before. `true` is for deployments that set times at random.
+    ///
+    /// A time that was copied from the file, as tools do, is not older, even if it was cut to whole
+    /// seconds.
     pub fn precompressed_older(mut self, counts: bool) -> Self {
         self.config_mut().codings.older = counts;
         self
@@ -117,7 +128,8 @@ impl StaticFiles {
     }
 
     /// For how long [`cache`](Self::cache) takes things for what they were. Defaults to one second;
-    /// zero compares with the disk at each request.
+    /// zero compares with the disk at each request. What will be another in a moment (a file that is
+    /// being compressed, or was changed just now) is looked at again within a second all the same.
     ///
     /// # Panics
     ///
@@ -146,7 +158,8 @@ impl StaticFiles {
     }
 
     /// The `Cache-Control` of some files. Defaults to none for any: a browser then guesses from
-    /// the age of the file (RFC 9111 §4.2.2), and asks again when it thinks best.
+    /// the age of the file (RFC 9111 §4.2.2), and asks again when it thinks best. A
+    /// [list](Self::listing) is no file.
     ///
     /// Of several that are said of a file, the last counts: the general comes first.
     ///
@@ -170,8 +183,11 @@ impl StaticFiles {
     /// `Cache-Control: public, max-age=31536000, immutable` for files with a hash of their content
     /// in the name: those that `manifest` lists, which a build writes (Django's
     /// `staticfiles.json`, Vite's `.vite/manifest.json`, webpack's), a name below the root. It is
-    /// read anew within a second when it changes; if it cannot be read, that is a `warn` event,
-    /// and no file is immutable for it.
+    /// read anew within a second when it changes; if there is none, or it cannot be understood, that
+    /// is a `warn` event, and no file is immutable for it.
+    ///
+    /// It is a rule as those of [`cache_control`](Self::cache_control): say it after the general
+    /// ones.
     ///
     /// For builds that write none: `.cache_control(Files::hashed(), CacheControl::immutable())`
     /// goes by the look of the names, see [`Files::hashed`].
@@ -205,7 +221,7 @@ impl StaticFiles {
     }
 
     /// Whether `X-Content-Type-Options: nosniff` goes with each file, so that no browser takes text
-    /// for a script. Defaults to `true`.
+    /// for a script. Defaults to `true`; [untrusted](Self::untrusted) files have it always.
     pub fn nosniff(mut self, sent: bool) -> Self {
         self.config_mut().policy.nosniff = sent;
         self

@@ -276,7 +276,7 @@ fn the_answer_is_asked_for_each_time_and_sent_when_it_is_new() {
     );
     assert_eq!(first.status(), 200);
     assert_eq!(first.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
-    assert_eq!(first.headers()[VARY], "Accept");
+    assert_eq!(first.headers()[VARY], "accept");
     assert_eq!(first.headers()[CACHE_CONTROL], "no-cache");
     let etag = first.headers()[ETAG].clone();
     let length = first.headers()[CONTENT_LENGTH].clone();
@@ -411,6 +411,17 @@ fn times_are_those_of_the_calendar() {
 fn what_nobody_would_see_is_shown() {
     let shown = Escaped("a\nb\u{7f}\u{85}\u{ffff}\u{1fffe}<").to_string();
     assert_eq!(shown, "a\u{240a}b\u{2421}\u{fffd}\u{fffd}\u{fffd}&lt;");
+    // Which would be read as exe.png.
+    let shown = Escaped("\u{202e}gnp.exe\u{2066}").to_string();
+    assert_eq!(shown, "\u{fffd}gnp.exe\u{fffd}");
+    // Names from right to left, and what joins letters, stay what they are.
+    for name in [
+        "\u{5e9}\u{5dc}.txt",
+        "\u{200f}\u{627}",
+        "\u{1f468}\u{200d}\u{1f469}",
+    ] {
+        assert_eq!(Escaped(name).to_string(), name);
+    }
 }
 
 #[test]

@@ -46,7 +46,16 @@ impl fmt::Display for Escaped<'_> {
 }
 
 fn needs_escape(c: char) -> bool {
-    matches!(c, '&' | '<' | '>' | '"' | '\'') || c.is_control() || is_noncharacter(c)
+    matches!(c, '&' | '<' | '>' | '"' | '\'')
+        || c.is_control()
+        || is_noncharacter(c)
+        || turns_text(c)
+}
+
+/// Embeddings, overrides, and isolates (UAX #9 §2): with one in its name, `exe.png` may be a
+/// `gnp.exe`. Names in scripts that are written from right to left do without.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// HTML §13.2.3.5 calls them errors of a document, as it does control characters.

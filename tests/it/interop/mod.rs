@@ -2,11 +2,17 @@
 
 mod accel;
 mod browser;
+mod collectstatic;
+mod curl;
 mod django;
+mod files;
 mod flask;
+mod redbot;
 mod tornado;
 mod uwsgi;
+mod video;
 mod websockets;
+mod zsync;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 

@@ -1,7 +1,6 @@
 //! Files that the layer itself compresses.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
     time::{Duration, SystemTime},
@@ -13,7 +12,7 @@ use tower_gateway::{
     static_files::{EntityTags, Found, MemoryFiles, Source, SourceFile, Wait},
 };
 
-use super::tree::{Got, Tree, ask, get, get_with, request};
+use super::tree::{Got, Tree, ask, get, get_with, request, touch, until};
 
 /// Some text that shrinks well.
 fn script(name: &str) -> String {
@@ -23,10 +22,7 @@ fn script(name: &str) -> String {
 
 /// A file that is old enough to stay what it is.
 fn write_settled(tree: &Tree, name: &str, content: &str, hours_ago: u64) {
-    let path = tree.write(name, content);
-    let file = File::options().write(true).open(path).unwrap();
-    let ago = Duration::from_secs(hours_ago * 3600);
-    file.set_modified(SystemTime::now() - ago).unwrap();
+    tree.write_aged(name, content, hours_ago * 3600);
 }
 
 const BROTLI: &[(&str, &str)] = &[("accept-encoding", "gzip;q=0.5, br")];
@@ -270,4 +266,112 @@ async fn many_clients_at_once_get_it_whole_in_some_coding() {
     for text in futures_util::future::join_all(asking).await {
         assert_eq!(text.unwrap(), script("a"));
     }
+}
+
+#[tokio::test]
+async fn a_cache_that_looks_once_an_hour_sees_what_was_compressed_within_moments() {
+    let tree = Tree::new();
+    write_settled(&tree, "a.js", &script("a"), 1);
+    let files = tree
+        .files()
+        .cache(1 << 20)
+        .cache_fresh_for(Duration::from_secs(3600))
+        .compress(1 << 20);
+    coded(&files, "/a.js", BROTLI, "br").await;
+    coded(&files, "/a.js", GZIP, "gzip").await;
+}
+
+#[tokio::test]
+async fn a_file_that_was_just_changed_is_left_alone() {
+    let tree = Tree::new();
+    let path = tree.write("log.txt", script("log"));
+    for files in [tree.files(), tree.files().cache(1 << 20)] {
+        let files = files.compress(1 << 20);
+        touch(&path, SystemTime::now());
+        for _ in 0..200 {
+            let got = get_with(&files, "/log.txt", BROTLI).await;
+            assert_eq!(got.header("content-encoding"), None);
+            // It may be another time.
+            assert_eq!(got.header("vary"), Some("accept-encoding"));
+        }
+        touch(&path, SystemTime::now() - Duration::from_secs(11));
+        coded(&files, "/log.txt", BROTLI, "br").await;
+    }
+}
+
+#[tokio::test]
+async fn more_files_than_the_budget_holds_are_sent_right() {
+    let tree = Tree::new();
+    let names: Vec<_> = (0..10).map(|at| format!("f{at}")).collect();
+    for name in &names {
+        write_settled(&tree, &format!("{name}.js"), &script(name), 1);
+    }
+    // For one or two of them.
+    let files = tree.files().compress(16 << 10);
+    let mut in_a_coding = 0;
+    for round in 0..200 {
+        let name = &names[round % names.len()];
+        let got = get_with(&files, &format!("/{name}.js"), BROTLI).await;
+        let text = match got.header("content-encoding") {
+            None => got.text().to_owned(),
+            Some(_) => {
+                in_a_coding += 1;
+                decoded(&got)
+            }
+        };
+        assert!(text == script(name), "{name}");
+        tokio::task::yield_now().await;
+    }
+    if in_a_coding == 0 {
+        coded(&files, "/f0.js", BROTLI, "br").await;
+    }
+}
+
+#[test]
+fn a_runtime_shuts_down_while_a_file_is_compressed() {
+    let tree = Tree::new();
+    write_settled(&tree, "a.js", &script("a").repeat(300), 1);
+    let files = tree.files().compress(64 << 20);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let got = runtime.block_on(get_with(&files, "/a.js", BROTLI));
+    assert_eq!(got.header("content-encoding"), None);
+    // The whole of it takes tens of seconds in a test; what is under way is broken off.
+    let began = std::time::Instant::now();
+    drop(runtime);
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+
+    // Another runtime may begin anew.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let got = runtime.block_on(get_with(&files, "/a.js", BROTLI));
+    assert_eq!(got.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_by_its_head_or_named_by_the_application_is_compressed_too() {
+    let tree = Tree::new();
+    write_settled(&tree, "a.js", &script("a"), 1);
+    let files = tree.files().compress(1 << 20);
+    let coding = |got: &Got| got.header("content-encoding") == Some("br");
+    let head = || ask(files.clone(), request("HEAD", "/a.js", BROTLI));
+    let head = until(head, coding).await;
+    assert_eq!(head.body.len(), 0);
+
+    let hidden = Tree::new();
+    write_settled(&hidden, "b.js", &script("b"), 1);
+    let app = tower::service_fn(async |_: http::Request<tower_gateway::Body>| {
+        let named = http::Response::builder().header("x-accel-redirect", "/in/b.js");
+        Ok::<_, std::convert::Infallible>(named.body(tower_gateway::Body::empty()).unwrap())
+    });
+    let app = tower::Layer::layer(&files.accel_redirect("/in", hidden.root()), app);
+    let named = || ask(app.clone(), request("GET", "/whatever", BROTLI));
+    let got = until(named, coding).await;
+    assert_eq!(decoded(&got), script("b"));
 }

@@ -2,10 +2,14 @@
 
 mod accel;
 mod accel_names;
+#[cfg(all(target_os = "linux", feature = "full"))]
+mod blackbox;
 #[cfg(target_os = "linux")]
 mod cache_policy;
 #[cfg(target_os = "linux")]
 mod cached;
+#[cfg(target_os = "linux")]
+mod codings;
 #[cfg(feature = "compression")]
 mod compressed;
 #[cfg(target_os = "linux")]
@@ -15,6 +19,11 @@ mod error_pages;
 mod falling_through;
 mod inside;
 mod layer;
+#[cfg(target_os = "linux")]
+mod listing;
+mod manifests;
+#[cfg(target_os = "linux")]
+mod policy;
 mod redirects;
 mod representation;
 mod roots;
@@ -24,6 +33,10 @@ mod sendfile;
 mod sending;
 mod sources;
 mod spa;
+#[cfg(target_os = "linux")]
+mod spellings;
+#[cfg(target_os = "linux")]
+mod tags;
 mod tree;
 mod tries;
 mod waiting;

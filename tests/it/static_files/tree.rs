@@ -1,16 +1,20 @@
 //! A tree of files to serve, and short ways to ask for them.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use tempfile::TempDir;
+use tokio::time::timeout;
 use tower::{Service, ServiceExt};
 use tower_gateway::{Body, BoxError, Error, StaticFiles};
+
+use crate::support::raw::PATIENCE;
 
 /// What must never be served.
 pub const SECRET: &str = "SECRET";
@@ -51,13 +55,49 @@ impl Tree {
         path
     }
 
+    /// The same, last changed this many seconds ago.
+    pub fn write_aged(
+        &self,
+        name: impl AsRef<Path>,
+        content: impl AsRef<[u8]>,
+        seconds: u64,
+    ) -> PathBuf {
+        let path = self.write(name, content);
+        touch(&path, SystemTime::now() - Duration::from_secs(seconds));
+        path
+    }
+
     pub fn files(&self) -> StaticFiles {
         StaticFiles::new(self.root())
     }
 }
 
+pub fn touch(path: &Path, modified: SystemTime) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(modified).unwrap();
+}
+
+/// Asks until the answer is as it is to be, which is to happen within moments.
+pub async fn until<F>(mut ask: impl FnMut() -> F, is_done: impl Fn(&Got) -> bool) -> Got
+where
+    F: Future<Output = Got>,
+{
+    let asking = async {
+        loop {
+            let got = ask().await;
+            if is_done(&got) {
+                return got;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, asking)
+        .await
+        .expect("it never came to that")
+}
+
 /// A whole answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Got {
     pub status: u16,
     pub headers: HeaderMap,

@@ -1,5 +1,6 @@
 //! What tests of several modules share.
 
+pub mod awaited;
 pub mod log;
 pub mod process;
 pub mod python;
