@@ -86,11 +86,7 @@ fn relative(path: &[u8]) -> Option<PathBuf> {
         .filter(|segment| !segment.is_empty())
         .collect();
     let leads_elsewhere = |segment: &&[u8]| matches!(*segment, b"." | b"..");
-    if segments.is_empty()
-        || path.ends_with(b"/")
-        || path.contains(&0)
-        || segments.iter().any(leads_elsewhere)
-    {
+    if segments.is_empty() || path.ends_with(b"/") || segments.iter().any(leads_elsewhere) {
         return None;
     }
     file_name(segments.join(&b'/').into())
@@ -99,7 +95,7 @@ fn relative(path: &[u8]) -> Option<PathBuf> {
 /// A path of the file system: the longest root counts.
 fn sendfile(fallbacks: &Fallbacks, value: &HeaderValue) -> Option<OnShelf> {
     let path: Cow<'_, [u8]> = percent_decode(value.as_bytes()).into();
-    if path.ends_with(b"/") || path.contains(&0) {
+    if path.ends_with(b"/") {
         return None;
     }
     let path = file_name(path)?;

@@ -167,11 +167,13 @@ async fn the_longest_prefix_counts_and_ends_with_a_segment() {
         .at("/static")
         .accel_redirect("/p/one", one.root())
         .accel_redirect("/p", all.root())
+        .accel_redirect("/p/a/c", one.root())
         .accel_redirect("/with%20space", escaped.root());
     for (path, text) in [
         ("/p/f", "all"),
         ("/p/one/f", "one"),
         ("/p/a/b", "b of all"),
+        ("/p/a/c/f", "one"),
         ("/p/oneself", "Not Found"),
         ("/p/one/a/b", "Not Found"),
         ("/with space/f", "escaped"),

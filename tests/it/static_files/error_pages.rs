@@ -221,6 +221,9 @@ async fn errors_of_the_service_inside_are_left_alone_unless_one_says_otherwise()
             // Other paths are not this layer's.
             let got = inside.behind(&files, method, "/elsewhere", &[]).await;
             assert_eq!((got.status, got.text()), (status, "mine"));
+            let files = files.accel_redirect("/p", tree.root());
+            let got = inside.behind(&files, method, "/elsewhere", &[]).await;
+            assert_eq!((got.status, got.text()), (status, "mine"));
         }
     }
     for status in [200, 302, 401, 429] {

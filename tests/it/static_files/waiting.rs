@@ -272,8 +272,15 @@ async fn a_page_of_the_application_that_cannot_be_read_is_a_500() {
             _ => Ok(Found::Nothing),
         });
         let files = StaticFiles::from_source(source).spa("index.html");
+        let got = ask(files.clone(), request("GET", "/x", NAVIGATION)).await;
+        assert_eq!((got.status, got.text()), (500, "Internal Server Error"));
+        assert!(got.error.is_some());
+
+        let page = Slow(MemoryFiles::new().file("500.html", "broken"));
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let files = files.source(page).error_page(status, "500.html");
         let got = ask(files, request("GET", "/x", NAVIGATION)).await;
-        assert_eq!(got.status, 500);
+        assert_eq!((got.status, got.text()), (500, "broken"));
         assert!(got.error.is_some());
     }
 }
