@@ -74,7 +74,9 @@ async fn visit(browser: &Client, url: &str) -> Result<(), fantoccini::error::Cmd
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_clicks_through_a_list_to_a_file_with_an_odd_name() {
-    let Some(driver) = chromedriver() else { return };
+    let Some(driver) = chromedriver("a list of a directory") else {
+        return;
+    };
     let root = tempfile::tempdir().unwrap();
     let odd = root.path().join("50% of <b>this<:b> & \"that\"? #1");
     std::fs::create_dir_all(odd.join("javascript:empty")).unwrap();

@@ -16,6 +16,8 @@ mod directories;
 mod layer;
 #[cfg(target_os = "linux")]
 mod listing;
+#[cfg(target_os = "linux")]
+mod listing_names;
 mod manifests;
 #[cfg(target_os = "linux")]
 mod policy;
