@@ -21,6 +21,8 @@ mod inside;
 mod layer;
 #[cfg(target_os = "linux")]
 mod listing;
+#[cfg(target_os = "linux")]
+mod listing_names;
 mod manifests;
 #[cfg(target_os = "linux")]
 mod policy;
