@@ -10,6 +10,8 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use self::document::{check_child, check_document};
+use sha2::{Digest as _, Sha256};
+
 use super::{
     order::natural,
     text::{Escaped, Utc, grouped, human},
