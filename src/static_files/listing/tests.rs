@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use self::document::{check_child, check_document};
+use sha2::{Digest as _, Sha256};
+
 use super::{
     order::natural,
     text::{Escaped, Utc, grouped, human},
