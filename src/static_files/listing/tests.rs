@@ -8,7 +8,6 @@ use http::header::{
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use self::document::{check_child, check_document};
 use sha2::{Digest as _, Sha256};
