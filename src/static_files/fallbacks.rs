@@ -21,6 +21,7 @@ use super::{
     navigation::{self, is_navigation},
     representation::choose,
     rules::vary,
+    seen::{self, Outcome},
     source::Wait,
     target::file_name,
 };
@@ -202,12 +203,16 @@ impl Wanted {
     ///
     /// `WouldBlock`, if it is not to wait; else the source's.
     pub(super) fn answer(&self, wait: Wait) -> io::Result<Option<Response<Body>>> {
-        match &self.file {
+        let answer = match &self.file {
             File::Named(Some((shelf, name))) => self.named(*shelf, name, wait),
             File::Named(None) => Ok(None),
             File::Spa(name) => self.spa(name, wait),
             File::Page(status, name) => self.page(*status, name, wait),
+        }?;
+        if let Some(response) = &answer {
+            seen::answered(Outcome::Instead, self.request.uri.path(), response);
         }
+        Ok(answer)
     }
 
     /// Whether the answer that led here says nothing by itself, because it named a file.

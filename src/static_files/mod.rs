@@ -127,9 +127,11 @@ mod open;
 mod policy;
 mod representation;
 mod rules;
+mod seen;
 mod service;
 mod source;
 mod target;
+mod turns;
 mod validators;
 
 #[cfg(feature = "embed")]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use pin_project_lite::pin_project;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tower::util::Oneshot;
@@ -22,7 +22,9 @@ use super::{
     fallbacks::{After, Own, Wanted},
     layer::{Config, StaticFiles},
     look_up::{Lookup, look_up},
+    seen::{self, Outcome},
     source::Wait,
+    turns::{Turn, Wakeup},
 };
 use crate::{
     Body, BoxError, Error, ErrorKind,
@@ -54,18 +56,18 @@ impl<S> StaticFilesService<S> {
         let after = After::of(config, &request);
         if let Err(refusal) = refused {
             let refusal = refuse_path(refusal, request.extensions());
+            seen::answered(Outcome::Refused, request.uri().path(), &refusal);
             return ResponseFuture::ended(refusal, after);
         }
-        let inner = self.inner.clone();
+        // A file is answered without.
+        let inner = || self.inner.clone();
         let path = request.uri().path();
         let Some(below) = config.at.strip(path) else {
-            return ResponseFuture::inner(inner, request, after);
+            return ResponseFuture::inner(inner(), request, after);
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            if config.fallbacks.leaves(StatusCode::METHOD_NOT_ALLOWED) {
-                return ResponseFuture::inner(inner, request, after);
-            }
-            return ResponseFuture::ended(no_file(request.method()), after);
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            return ResponseFuture::left(config, inner, request, status, after);
         }
 
         let below = path.len() - below.len();
@@ -75,18 +77,19 @@ impl<S> StaticFilesService<S> {
         match look_up(config, head, below, Wait::Never) {
             Lookup::Answer(response) => ResponseFuture::ended(response, after),
             Lookup::Miss(head) => {
-                ResponseFuture::missed(config, (inner, Request::from_parts(head, body)), after)
+                let request = Request::from_parts(head, body);
+                ResponseFuture::left(config, inner, request, StatusCode::NOT_FOUND, after)
             }
-            Lookup::Wait(head) => {
-                let config = Arc::clone(config);
-                let on_miss = Arc::clone(&config);
-                // The head goes along, so that one trip is enough to decide what has to be read.
-                let lookup = spawn_blocking(move || look_up(&config, head, below, Wait::Blocking));
+            Lookup::Wait(head, turn) => {
+                let rest = Rest {
+                    config: Arc::clone(config),
+                    below,
+                    inner: inner(),
+                    body,
+                    after,
+                };
                 ResponseFuture {
-                    state: State::Looking {
-                        lookup,
-                        rest: Some((on_miss, inner, body, after)),
-                    },
+                    state: State::wait(head, turn, rest),
                 }
             }
         }
@@ -146,10 +149,16 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
+        /// Another request looks for the same file.
+        Waiting {
+            #[pin]
+            wakeup: Wakeup,
+            rest: Option<Box<(Parts, Rest<S, B>)>>,
+        },
         /// The blocking pool looks for a file.
         Looking {
             lookup: JoinHandle<Lookup>,
-            rest: Option<(Arc<Config>, S, B, Option<Box<After>>)>,
+            rest: Option<Rest<S, B>>,
         },
         /// It is not a file's request.
         Inner {
@@ -166,6 +175,16 @@ pin_project! {
         /// There is nothing to wait for.
         Answered { response: Response<Body> },
     }
+}
+
+/// What a request is, besides its head, while the disk is waited for.
+struct Rest<S, B> {
+    config: Arc<Config>,
+    /// From which byte on its path is below the mount.
+    below: usize,
+    inner: S,
+    body: B,
+    after: Option<Box<After>>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -191,15 +210,22 @@ where
         }
     }
 
-    fn missed(
+    /// Below the mount, and no file's: `status` says why.
+    fn left(
         config: &Config,
-        (service, request): (S, Request<B>),
+        service: impl FnOnce() -> S,
+        request: Request<B>,
+        status: StatusCode,
         after: Option<Box<After>>,
     ) -> Self {
-        if config.fallbacks.leaves(StatusCode::NOT_FOUND) {
-            return Self::inner(service, request, after);
+        let path = request.uri().path();
+        if config.fallbacks.leaves(status) {
+            seen::passed(path);
+            return Self::inner(service(), request, after);
         }
-        Self::ended(no_file(request.method()), after)
+        let response = no_file(request.method());
+        seen::answered(Outcome::Missing, path, &response);
+        Self::ended(response, after)
     }
 }
 
@@ -207,6 +233,42 @@ impl<S, B> State<S, B>
 where
     S: Service<Request<B>>,
 {
+    /// ## () => (Waiting | Looking)
+    fn wait(head: Parts, turn: Turn, rest: Rest<S, B>) -> Self {
+        if let Turn::Others(wakeup) = turn {
+            let rest = Some(Box::new((head, rest)));
+            return Self::Waiting { wakeup, rest };
+        }
+        let config = Arc::clone(&rest.config);
+        let below = rest.below;
+        // The head goes along, so that one trip is enough to decide what has to be read.
+        let lookup = spawn_blocking(move || {
+            let _until_it_ends = turn;
+            look_up(&config, head, below, Wait::Blocking)
+        });
+        let rest = Some(rest);
+        Self::Looking { lookup, rest }
+    }
+
+    /// ## (Waiting | Looking) => (Looking | Inner | Answered | Fetching)
+    fn looked(looked: Lookup, rest: Rest<S, B>) -> Self {
+        match looked {
+            Lookup::Answer(response) => ResponseFuture::ended(response, rest.after).state,
+            Lookup::Miss(head) => {
+                let request = Request::from_parts(head, rest.body);
+                let Rest {
+                    config,
+                    inner,
+                    after,
+                    ..
+                } = rest;
+                ResponseFuture::left(&config, || inner, request, StatusCode::NOT_FOUND, after).state
+            }
+            // One who has waited goes now: what was found cannot be kept, or nothing was.
+            Lookup::Wait(head, _) => Self::wait(head, Turn::Free, rest),
+        }
+    }
+
     /// ## (Looking | Inner) => (Answered | Fetching)
     fn conclude(mut response: Response<Body>, after: Option<Box<After>>) -> Self {
         let Some(wanted) = after.and_then(|after| after.leads_to(&mut response)) else {
@@ -240,7 +302,7 @@ where
             // What the application named has to be there.
             Ok(None) if is_named => plain(StatusCode::NOT_FOUND),
             Ok(None) => answer,
-            Err(source) => failed(source),
+            Err(source) => failed(None, source),
         };
         Self::Answered { response }
     }
@@ -258,19 +320,22 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
+                StateProj::Waiting { wakeup, rest } => {
+                    let is_over = ready!(wakeup.poll(cx));
+                    let (head, rest) = *rest.take().expect("polled after it was ready");
+                    let looked = match is_over {
+                        true => look_up(&rest.config, head, rest.below, Wait::Never),
+                        false => Lookup::Answer(failed(Some(head.uri.path()), too_long())),
+                    };
+                    State::looked(looked, rest)
+                }
                 StateProj::Looking { lookup, rest } => {
                     let looked = ready!(Pin::new(lookup).poll(cx));
-                    let (config, inner, body, after) =
-                        rest.take().expect("polled after it was ready");
-                    let next = match looked {
-                        Ok(Lookup::Answer(response)) => ResponseFuture::ended(response, after),
-                        Ok(Lookup::Miss(head) | Lookup::Wait(head)) => {
-                            let request = Request::from_parts(head, body);
-                            ResponseFuture::missed(&config, (inner, request), after)
-                        }
-                        Err(source) => ResponseFuture::ended(failed(broken_off(source)), after),
-                    };
-                    next.state
+                    let rest = rest.take().expect("polled after it was ready");
+                    // The head is lost with the thread.
+                    let looked = looked
+                        .unwrap_or_else(|source| Lookup::Answer(failed(None, broken_off(source))));
+                    State::looked(looked, rest)
                 }
                 StateProj::Inner { future, after } => {
                     let response = ready!(future.poll(cx))?.map(Body::new);
@@ -307,10 +372,17 @@ fn broken_off(source: JoinError) -> io::Error {
     io::Error::other(source)
 }
 
+fn too_long() -> io::Error {
+    let message = "another request waits for the disk, and has for long";
+    io::Error::new(io::ErrorKind::TimedOut, message)
+}
+
 /// A file could not be read.
-pub(super) fn failed(source: io::Error) -> Response<Body> {
-    tracing::warn!(error = %source, "could not read a file");
-    error(Error::new(ErrorKind::Io).with_source(source))
+pub(super) fn failed(path: Option<&str>, source: io::Error) -> Response<Body> {
+    tracing::warn!(path, error = %source, "could not read a file");
+    let response = error(Error::new(ErrorKind::Io).with_source(source));
+    seen::answered(Outcome::Failed, path.unwrap_or_default(), &response);
+    response
 }
 
 /// What stands behind [`StaticFiles`] when it ends a stack: 404 for `GET` and `HEAD`, 204 with

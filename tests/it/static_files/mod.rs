@@ -7,10 +7,12 @@ mod cached;
 #[cfg(target_os = "linux")]
 mod confinement;
 mod directories;
+mod kept;
 mod layer;
 mod representation;
 #[cfg(feature = "axum")]
 mod routers;
 mod sending;
+mod source;
 mod sources;
 mod tree;
