@@ -7,11 +7,14 @@ mod cached;
 #[cfg(target_os = "linux")]
 mod confinement;
 mod directories;
+#[cfg(target_os = "linux")]
+mod downloads;
 mod kept;
 mod layer;
 mod representation;
 #[cfg(feature = "axum")]
 mod routers;
+mod seen;
 mod sending;
 mod source;
 mod sources;
