@@ -191,7 +191,7 @@ fn files(root: &Path) -> [Case; 13] {
             request.headers_mut().insert(header::RANGE, range);
             ask(kept_part.clone(), request, StatusCode::PARTIAL_CONTENT, 100)
         })
-        .promises(9),
+        .promises(10),
         Case::new("files: no such file, cached", move || {
             answers(kept_none.clone(), "/static/none.txt", StatusCode::OK, 0)
         })
