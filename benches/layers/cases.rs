@@ -134,11 +134,15 @@ fn dispatches() -> [Case; 5] {
     ]
 }
 
-fn files(root: &Path) -> [Case; 8] {
+fn files(root: &Path) -> [Case; 13] {
     fs::write(root.join("1k.txt"), [b'x'; 1 << 10]).expect("a file");
     fs::write(root.join("16k.txt"), [b'x'; 16 << 10]).expect("a file");
     let ours = StaticFiles::new(root).at("/static").layer(nothing());
     let (miss, small, large, head) = (ours.clone(), ours.clone(), ours.clone(), ours);
+    let kept = StaticFiles::new(root).cache(1 << 20);
+    let cached = kept.clone().at("/static").layer(nothing());
+    let (kept_small, kept_large, kept_part, kept_none) =
+        (cached.clone(), cached.clone(), cached.clone(), cached);
     let theirs = ServeDir::new(root);
     let (their_small, their_large, their_head) = (theirs.clone(), theirs.clone(), theirs);
     [
@@ -149,11 +153,11 @@ fn files(root: &Path) -> [Case; 8] {
         Case::new("files: 1 KiB", move || {
             answers(small.clone(), "/static/1k.txt", StatusCode::OK, 1 << 10)
         })
-        .promises(17),
+        .promises(11),
         Case::new("files: 16 KiB", move || {
             answers(large.clone(), "/static/16k.txt", StatusCode::OK, 16 << 10)
         })
-        .promises(17),
+        .promises(11),
         Case::new("files: no such file", move || {
             answers(head.clone(), "/static/none.txt", StatusCode::OK, 0)
         })
@@ -162,7 +166,37 @@ fn files(root: &Path) -> [Case; 8] {
             "files: 304",
             not_modified(&StaticFiles::new(root), "/1k.txt"),
         )
-        .promises(12),
+        .promises(15),
+        Case::new("files: 1 KiB, cached", move || {
+            answers(
+                kept_small.clone(),
+                "/static/1k.txt",
+                StatusCode::OK,
+                1 << 10,
+            )
+        })
+        .promises(2),
+        Case::new("files: 16 KiB, cached", move || {
+            answers(
+                kept_large.clone(),
+                "/static/16k.txt",
+                StatusCode::OK,
+                16 << 10,
+            )
+        })
+        .promises(2),
+        Case::new("files: a part of 16 KiB, cached", move || {
+            let mut request = get("/static/16k.txt");
+            let range = HeaderValue::from_static("bytes=100-199");
+            request.headers_mut().insert(header::RANGE, range);
+            ask(kept_part.clone(), request, StatusCode::PARTIAL_CONTENT, 100)
+        })
+        .promises(10),
+        Case::new("files: no such file, cached", move || {
+            answers(kept_none.clone(), "/static/none.txt", StatusCode::OK, 0)
+        })
+        .promises(0),
+        Case::new("files: 304, cached", not_modified(&kept, "/1k.txt")).promises(5),
         Case::new("files: tower-http's ServeDir, 1 KiB", move || {
             answers(their_small.clone(), "/1k.txt", StatusCode::OK, 1 << 10)
         }),

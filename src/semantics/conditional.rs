@@ -19,7 +19,10 @@
 //! assert_eq!(evaluate(&Method::GET, &headers, &validators), Verdict::Failed);
 //! ```
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
@@ -248,16 +251,24 @@ impl EntityTag {
     /// quote, a space, or a control character.
     #[must_use]
     pub fn strong(opaque: &str) -> Option<Self> {
-        let value = HeaderValue::try_from(format!("\"{opaque}\"")).ok()?;
-        Self::parse(&value)
+        Self::of("\"", opaque)
     }
 
     /// The same, weak: two representations that have it mean the same, byte for byte or not. It
     /// never matches in `If-Match` and `If-Range`.
     #[must_use]
     pub fn weak(opaque: &str) -> Option<Self> {
-        let value = HeaderValue::try_from(format!("W/\"{opaque}\"")).ok()?;
-        Self::parse(&value)
+        Self::of("W/\"", opaque)
+    }
+
+    fn of(before: &str, opaque: &str) -> Option<Self> {
+        // With room for exactly that it becomes a field value without a copy.
+        let mut text = String::with_capacity(before.len() + opaque.len() + 1);
+        text.push_str(before);
+        text.push_str(opaque);
+        text.push('"');
+        Tag::parse(text.as_bytes())?;
+        HeaderValue::try_from(text).ok().map(Self)
     }
 
     /// A tag as weak or strong as this one, whose text has `suffix` at its end: for another coding
@@ -406,6 +417,11 @@ impl HttpDate {
     /// Never.
     #[must_use]
     pub fn to_header(self) -> HeaderValue {
-        HeaderValue::try_from(httpdate::fmt_http_date(self.0)).expect("a date is ASCII")
+        /// "Sun, 06 Nov 1994 08:49:37 GMT", for which each date has room exactly.
+        const LENGTH: usize = 29;
+
+        let mut text = String::with_capacity(LENGTH);
+        write!(text, "{}", httpdate::HttpDate::from(self.0)).expect("a string takes all");
+        HeaderValue::try_from(text).expect("a date is ASCII")
     }
 }

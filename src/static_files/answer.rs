@@ -1,6 +1,12 @@
 //! From a request and a file to the answer: conditions, ranges, and only then a byte.
 
-use std::{borrow::Cow, io, ops::Range, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+    io,
+    ops::Range,
+    sync::Arc,
+};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 
@@ -76,7 +82,7 @@ fn part(
     let length = representation.length;
     let mut headers = fields(representation);
     let (first, last) = (range.start, range.end - 1);
-    let content_range = content_range(&format!("{first}-{last}"), length);
+    let content_range = content_range(format_args!("{first}-{last}"), length);
     headers.insert(header::CONTENT_RANGE, content_range);
     let part_length = HeaderValue::from(range.end - range.start);
     headers.insert(header::CONTENT_LENGTH, part_length);
@@ -135,7 +141,7 @@ fn unchanged(representation: &Representation) -> Response<Body> {
 /// generate a Content-Range header field specifying the current length".
 fn unsatisfiable(representation: &Representation) -> Response<Body> {
     let mut response = refuse(StatusCode::RANGE_NOT_SATISFIABLE, representation);
-    let content_range = content_range("*", representation.length);
+    let content_range = content_range(format_args!("*"), representation.length);
     response
         .headers_mut()
         .insert(header::CONTENT_RANGE, content_range);
@@ -151,8 +157,10 @@ fn refuse(status: StatusCode, representation: &Representation) -> Response<Body>
     response
 }
 
-fn content_range(part: &str, length: u64) -> HeaderValue {
-    HeaderValue::try_from(format!("bytes {part}/{length}")).expect("numbers are ASCII")
+fn content_range(part: fmt::Arguments<'_>, length: u64) -> HeaderValue {
+    let mut text = String::with_capacity(64);
+    write!(text, "bytes {part}/{length}").expect("a string takes all");
+    HeaderValue::from_str(&text).expect("numbers are ASCII")
 }
 
 /// Copied where they are kept, and moved where they are not.

@@ -1,24 +1,28 @@
 //! What is kept in memory: what paths lead to, with the bytes and the heads of the answers.
 
 use std::{
+    collections::HashSet,
     fmt, io,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::HeaderMap;
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
-    sync::{Cache as Entries, DefaultLifecycle, GuardResult},
+    sync::{Cache as Entries, DefaultLifecycle},
 };
+use tokio::time::Instant;
 
 use super::{
     find::Place,
     representation::Representation,
+    seen::Kept,
     source::{Content, Wait},
+    turns::{Turn, Turns},
 };
 use crate::semantics::negotiate::choose_coding;
 
@@ -32,15 +36,33 @@ pub(super) struct CacheOptions {
     pub(super) fresh_for: Duration,
 }
 
+/// Of the budget one file may take this part, so that several fit in with all their codings.
+const LARGEST_PART: u64 = 8;
+
+impl CacheOptions {
+    /// The longest file of which the bytes are kept.
+    pub(super) fn longest(&self) -> u64 {
+        self.files_up_to.min(self.bytes / LARGEST_PART)
+    }
+}
+
 /// For how long a file is kept open that nobody asks for. One that was deleted takes its place on
 /// the disk until then.
-const OPEN_FOR: Duration = Duration::from_secs(10);
+const OPEN_FOR: u64 = 10_000;
+
+/// So many files are kept open: a process may have few descriptors, and needs them for connections.
+const OPEN_UP_TO: usize = 256;
 
 /// Paths, and what they lead to, within a budget of bytes; what is asked for least goes first.
+///
+/// Times are in milliseconds since it was made.
 pub(super) struct Cache {
     entries: Entries<Key, Arc<Entry>, Weigh>,
     fresh_for: u64,
     born: Instant,
+    turns: Turns,
+    /// The paths of files that are kept open, and of some that were.
+    open: Mutex<HashSet<Key>>,
     /// When files were last closed that nobody asks for.
     swept: AtomicU64,
 }
@@ -49,27 +71,28 @@ pub(super) struct Cache {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) place: Place<Resource>,
-    /// In milliseconds since the cache was made.
+    /// When the last look was over.
     checked: AtomicU64,
-    /// For how long it is taken for what it was, in milliseconds.
-    fresh_for: u64,
-    weight: u64,
+    /// When somebody asked last, of a file that is open.
+    asked: AtomicU64,
+    is_open: bool,
+    kept: Kept,
 }
 
 /// A file that is kept, in all its codings.
 #[derive(Debug)]
 pub(super) struct Resource {
     /// As it is.
-    pub(super) plain: Representation,
+    pub(super) plain: Arc<Representation>,
     /// In the order of this server's preference.
-    pub(super) coded: Vec<Representation>,
+    pub(super) coded: Vec<Arc<Representation>>,
     /// Whether it will be another in a moment, without that the file changes: its tag is that of a
     /// young file, or it is being compressed.
     pub(super) is_passing: bool,
 }
 
 impl Resource {
-    pub(super) fn representations(&self) -> impl Iterator<Item = &Representation> {
+    pub(super) fn representations(&self) -> impl Iterator<Item = &Arc<Representation>> {
         std::iter::once(&self.plain).chain(&self.coded)
     }
 
@@ -80,6 +103,12 @@ impl Resource {
             .and_then(|coding| self.coded.iter().find(|one| one.coding == Some(coding)))
             .unwrap_or(&self.plain)
     }
+
+    /// Whether the other was made of nothing but this.
+    fn is(&self, other: &Self) -> bool {
+        let ours = self.representations().map(Arc::as_ptr);
+        ours.eq(other.representations().map(Arc::as_ptr))
+    }
 }
 
 /// A path below the mount, in canonical form.
@@ -89,8 +118,8 @@ type Key = String;
 struct Weigh;
 
 impl Weighter<Key, Arc<Entry>> for Weigh {
-    fn weight(&self, key: &Key, entry: &Arc<Entry>) -> u64 {
-        entry.weight + key.len() as u64
+    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+        entry.kept.weight()
     }
 }
 
@@ -98,15 +127,16 @@ impl Cache {
     pub(super) fn new(options: CacheOptions) -> Self {
         /// Of what is kept on average; a guess, which only sizes the tables.
         const USUAL: u64 = 16 << 10;
-        /// As many of the largest files must fit into a shard, which has its part of the budget.
-        const IN_A_SHARD: u64 = 8;
 
-        let largest = options.files_up_to.max(1 << 10) * IN_A_SHARD;
+        // A shard has its part of the budget, into which the largest files must fit as well.
+        let largest = options.longest().max(1 << 10) * LARGEST_PART;
         let shards = (options.bytes / largest).clamp(1, 64);
+        // It is rounded up to a power of two, which would make the parts smaller.
+        let shards = 1 << shards.ilog2();
         let built = OptionsBuilder::new()
             .estimated_items_capacity(usize::try_from(options.bytes / USUAL).unwrap_or(1 << 16))
             .weight_capacity(options.bytes)
-            .shards(usize::try_from(shards).unwrap_or(1))
+            .shards(shards)
             .build()
             .expect("both capacities are set");
         Self {
@@ -118,149 +148,170 @@ impl Cache {
             ),
             fresh_for: u64::try_from(options.fresh_for.as_millis()).unwrap_or(u64::MAX),
             born: Instant::now(),
+            turns: Turns::default(),
+            open: Mutex::default(),
             swept: AtomicU64::new(0),
         }
     }
 
-    /// What a path leads to. `load` looks, and may use what is right of what was known.
+    /// What a path leads to, and whether that was known. `load` looks, and may use what is right
+    /// of what was known.
     ///
-    /// What is too old is looked at again by the first who asks; the others have what is known
-    /// meanwhile. Of those who ask first, and may wait, one looks and the others wait for it.
+    /// While somebody waits for the disk about a path, the others have what is known of it, however
+    /// long that takes.
     ///
     /// # Errors
     ///
-    /// Those of `load`, unless something is known that was right a moment ago.
+    /// Those of `load`, unless something is known that was right a moment ago. But `WouldBlock`, if
+    /// it is not to wait: then [`turn`](Self::turn) says who is to.
     pub(super) fn get(
         &self,
         below: &str,
         wait: Wait,
-        load: impl Fn(Option<&Resource>) -> io::Result<Place<Resource>>,
-    ) -> io::Result<Arc<Entry>> {
+        load: impl FnOnce(Option<&Resource>) -> io::Result<Place<Resource>>,
+    ) -> io::Result<(Arc<Entry>, bool)> {
         let now = self.now();
-        if let Some(entry) = self.entries.get(below) {
-            return self.refreshed(below, entry, now, wait, load);
-        }
-        if wait == Wait::Never {
-            let entry = self.entry(load(None)?, now);
-            self.entries.insert(Key::from(below), Arc::clone(&entry));
-            return Ok(entry);
-        }
-        match self.entries.get_value_or_guard(below, None) {
-            GuardResult::Value(entry) => Ok(entry),
-            GuardResult::Guard(guard) => {
-                let entry = self.entry(load(None)?, now);
-                // It fails if what is there was removed meanwhile: then it is not kept.
-                let _ = guard.insert(Arc::clone(&entry));
-                Ok(entry)
-            }
-            GuardResult::Timeout => Ok(self.entry(load(None)?, now)),
-        }
-    }
-
-    fn refreshed(
-        &self,
-        below: &str,
-        entry: Arc<Entry>,
-        now: u64,
-        wait: Wait,
-        load: impl Fn(Option<&Resource>) -> io::Result<Place<Resource>>,
-    ) -> io::Result<Arc<Entry>> {
-        let checked = entry.checked.load(Ordering::Relaxed);
-        let is_first = now.saturating_sub(checked) >= entry.fresh_for
-            && entry
-                .checked
-                .compare_exchange(checked, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if !is_first {
-            return Ok(entry);
-        }
         self.close_idle(now);
+        let Some(entry) = self.entries.get(below) else {
+            return Ok((self.keep(below, load(None)?), false));
+        };
+        if entry.is_open {
+            entry.asked.store(now, Ordering::Relaxed);
+        }
+        let is_looked_at =
+            || wait == Wait::Never && self.fresh_for > 0 && self.turns.is_taken(below);
+        if self.is_fresh(&entry, now) || is_looked_at() {
+            return Ok((entry, true));
+        }
         let known = match &entry.place {
             Place::File(resource) => Some(resource),
             _ => None,
         };
         match load(known) {
-            Ok(place) => {
-                let entry = self.entry(place, now);
-                self.entries.insert(Key::from(below), Arc::clone(&entry));
-                Ok(entry)
+            Ok(place) if entry.leads_to(&place) => {
+                entry.checked.store(self.now(), Ordering::Relaxed);
+                Ok((entry, true))
             }
+            Ok(place) => Ok((self.keep(below, place), false)),
             Err(error) if wait == Wait::Never && error.kind() == io::ErrorKind::WouldBlock => {
-                // Who may wait is to look.
-                entry.checked.store(checked, Ordering::Relaxed);
                 Err(error)
             }
             Err(error) => {
                 tracing::warn!(path = below, %error, "could not look at a file again");
-                Ok(entry)
+                entry.checked.store(self.now(), Ordering::Relaxed);
+                Ok((entry, true))
             }
         }
     }
 
-    fn entry(&self, place: Place<Resource>, now: u64) -> Arc<Entry> {
-        /// Of an entry without a file.
-        const ENTRY: u64 = 256;
+    /// Who is to wait for the disk, after [`get`](Self::get) would have.
+    pub(super) fn turn(&self, below: &str) -> Turn {
+        let is_known = |entry: Arc<Entry>| self.is_fresh(&entry, self.now());
+        // Each request is to look for itself; or it was not looking that had to wait, but reading.
+        if self.fresh_for == 0 || self.entries.peek(below).is_some_and(is_known) {
+            return Turn::Free;
+        }
+        self.turns.take(below)
+    }
 
-        let weight = match &place {
-            Place::File(resource) => {
-                ENTRY
-                    + resource
-                        .representations()
-                        .map(Representation::weight)
-                        .sum::<u64>()
-            }
-            _ => ENTRY,
-        };
-        /// However long others are.
+    fn is_fresh(&self, entry: &Entry, now: u64) -> bool {
+        /// For how long what is passing is taken for what it was, however long other things are.
         const PASSING: u64 = 1000;
 
-        let fresh_for = match &place {
+        let fresh_for = match &entry.place {
             Place::File(resource) if resource.is_passing => self.fresh_for.min(PASSING),
             _ => self.fresh_for,
         };
-        Arc::new(Entry {
-            place,
-            checked: AtomicU64::new(now),
-            fresh_for,
-            weight,
-        })
+        now.saturating_sub(entry.checked.load(Ordering::Relaxed)) < fresh_for
     }
 
-    /// Forgets files that are open, and that nobody asks for.
-    fn close_idle(&self, now: u64) {
-        const EVERY: u64 = OPEN_FOR.as_millis() as u64;
+    /// Keeps what was found. Its age counts from now: those who waited are to have it, however
+    /// long the look took.
+    fn keep(&self, below: &str, place: Place<Resource>) -> Arc<Entry> {
+        let now = self.now();
+        let entry = Arc::new(Entry::new(below, place, now));
+        self.entries.insert(Key::from(below), Arc::clone(&entry));
+        if entry.is_open {
+            self.keep_open(below, now);
+        }
+        entry
+    }
 
+    /// Remembers that a file is open, or forgets it, if too many are.
+    fn keep_open(&self, below: &str, now: u64) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.contains(below) {
+            return;
+        }
+        if open.len() >= OPEN_UP_TO {
+            self.sweep(&mut open, now);
+        }
+        if open.len() < OPEN_UP_TO {
+            open.insert(Key::from(below));
+        } else {
+            self.entries.remove_if(below, |entry| entry.is_open);
+        }
+    }
+
+    /// Forgets files that are open, and that nobody asks for, once in a while.
+    fn close_idle(&self, now: u64) {
         let swept = self.swept.load(Ordering::Relaxed);
-        let is_due = now.saturating_sub(swept) >= EVERY
+        let is_due = now.saturating_sub(swept) >= OPEN_FOR
             && self
                 .swept
                 .compare_exchange(swept, now, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
         if is_due {
-            self.entries.retain(|_, entry| {
-                let idle = now.saturating_sub(entry.checked.load(Ordering::Relaxed));
-                idle < EVERY || !entry.is_open()
-            });
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            self.sweep(&mut open, now);
         }
     }
 
-    /// Milliseconds since it was made.
-    fn now(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn sweep(&self, open: &mut HashSet<Key>, now: u64) {
+        let is_idle = |entry: &Arc<Entry>| {
+            now.saturating_sub(entry.asked.load(Ordering::Relaxed)) >= OPEN_FOR
+        };
+        open.retain(|path| {
+            self.entries
+                .remove_if(path, |entry| entry.is_open && is_idle(entry));
+            self.entries.peek(path).is_some_and(|entry| entry.is_open)
+        });
     }
 
-    /// How many entries there are, and what they weigh.
-    pub(super) fn size(&self) -> (usize, u64) {
-        (self.entries.len(), self.entries.weight())
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 impl Entry {
-    fn is_open(&self) -> bool {
-        match &self.place {
-            Place::File(resource) => resource
-                .representations()
-                .any(|one| matches!(one.content, Content::File(_))),
+    fn new(below: &str, place: Place<Resource>, now: u64) -> Self {
+        /// Of an entry without a file, and its place in the tables.
+        const ENTRY: u64 = 256;
+
+        let (weight, is_open) = match &place {
+            Place::File(resource) => {
+                let representations = resource.representations();
+                let weight: u64 = representations.map(|one| one.weight()).sum();
+                let is_open = |one: &Arc<Representation>| matches!(one.content, Content::File(_));
+                (weight, resource.representations().any(is_open))
+            }
+            _ => (0, false),
+        };
+        Self {
+            place,
+            checked: AtomicU64::new(now),
+            asked: AtomicU64::new(now),
+            is_open,
+            kept: Kept::new(ENTRY + below.len() as u64 + weight),
+        }
+    }
+
+    /// Whether nothing has changed.
+    fn leads_to(&self, place: &Place<Resource>) -> bool {
+        match (&self.place, place) {
+            (Place::File(known), Place::File(found)) => known.is(found),
+            (Place::Listing(known), Place::Listing(found)) => known == found,
+            (Place::Redirect, Place::Redirect) | (Place::Nothing, Place::Nothing) => true,
             _ => false,
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
     request::Parts,
 };
 
@@ -21,6 +21,7 @@ use super::{
     navigation::{self, is_navigation},
     representation::choose,
     rules::vary,
+    seen::{self, Outcome},
     service::failed,
     source::Wait,
 };
@@ -91,7 +92,7 @@ impl After {
         let fallbacks = &config.fallbacks;
         let leads_on = fallbacks.page(status).is_some()
             || status == StatusCode::NOT_FOUND && fallbacks.spa.is_some();
-        leads_on.then(|| Self::new(config, &head.method, head.uri.path(), &head.headers, true))
+        leads_on.then(|| Self::new(config, &head.method, &head.uri, &head.headers, true))
     }
 
     /// For the answer of the service inside, which is as good as this layer's own if it `ends` the
@@ -109,24 +110,33 @@ impl After {
             || ends && has_pages
             || (fallbacks.spa.is_some() || fallbacks.intercept && has_pages)
                 && config.at.strip(path).is_some();
-        leads_on.then(|| Self::new(config, request.method(), path, request.headers(), ends))
+        leads_on.then(|| {
+            Self::new(
+                config,
+                request.method(),
+                request.uri(),
+                request.headers(),
+                ends,
+            )
+        })
     }
 
     fn new(
         config: &Arc<Config>,
         method: &Method,
-        path: &str,
+        uri: &Uri,
         headers: &HeaderMap,
         is_own: bool,
     ) -> Box<Self> {
         let fallbacks = &config.fallbacks;
-        let below = config.at.strip(path);
+        let below = config.at.strip(uri.path());
         let reads = matches!(*method, Method::GET | Method::HEAD);
         let spa = below
             .filter(|_| fallbacks.spa.is_some() && reads)
             .map(|below| is_navigation(method, headers, below));
 
         let (mut request, ()) = Request::new(()).into_parts();
+        request.uri = uri.clone();
         // Whatever the application was asked to do, a file is read.
         if *method == Method::HEAD {
             request.method = Method::HEAD;
@@ -232,13 +242,17 @@ impl Wanted {
             None if self.has_pages => self.page(self.status, &self.headers, wait)?,
             None => None,
         };
-        Ok(match (page, file) {
+        let answer = match (page, file) {
             (Some(mut page), Some(error)) => {
                 *page.extensions_mut() = error.into_parts().0.extensions;
                 Some(page)
             }
             (page, file) => page.or(file),
-        })
+        };
+        if let Some(response) = &answer {
+            seen::answered(Outcome::Instead, self.request.uri.path(), response);
+        }
+        Ok(answer)
     }
 
     /// Whether nothing but the file can be the answer, because the application named it.
@@ -254,7 +268,7 @@ impl Wanted {
         let mut response = match file {
             Ok(Some(response)) => response,
             Ok(None) => plain(StatusCode::NOT_FOUND),
-            Err(error) => or_wait(error, wait).map(failed)?,
+            Err(error) => or_wait(error, wait).map(|error| failed(None, error))?,
         };
         copy(&self.headers, response.headers_mut(), &[header::SET_COOKIE]);
         // Other than nginx: who may see the file may depend on these.
@@ -300,7 +314,11 @@ impl Wanted {
             vary(&mut representation.headers, &varies);
             answer(Cow::Owned(representation), &self.request, wait).map(Some)
         });
-        response.or_else(|error| or_wait(error, wait).map(failed).map(Some))
+        response.or_else(|error| {
+            or_wait(error, wait)
+                .map(|error| failed(None, error))
+                .map(Some)
+        })
     }
 
     /// The page of an error in the place of its body. An error without a page, or with one that

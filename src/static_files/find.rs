@@ -49,14 +49,14 @@ pub(super) struct Located<'a> {
 pub(super) fn find<'a>(
     config: &'a Config,
     shelf: usize,
-    target: &Target,
+    mut target: Target,
     wait: Wait,
 ) -> io::Result<Place<Located<'a>>> {
     for attempt in &config.tries {
         let place = if attempt.is_path() {
-            find_path(config, shelf, target, wait)?
+            find_path(config, shelf, &mut target, wait)?
         } else {
-            find_name(config, shelf, attempt, target, wait)?
+            find_name(config, shelf, attempt, &target, wait)?
         };
         if !matches!(place, Place::Nothing) {
             return Ok(place);
@@ -99,10 +99,11 @@ fn find_name<'a>(
     Ok(found.map_or(Place::Nothing, Place::File))
 }
 
+/// Takes the name out of the target, if it is a file's.
 fn find_path<'a>(
     config: &'a Config,
     shelf: usize,
-    target: &Target,
+    target: &mut Target,
     wait: Wait,
 ) -> io::Result<Place<Located<'a>>> {
     if target.has_slash {
@@ -118,7 +119,7 @@ fn find_path<'a>(
     for source in &config.shelves[shelf] {
         match source.open(&target.name, wait)? {
             Found::File(file) => {
-                let name = target.name.clone();
+                let name = std::mem::take(&mut target.name);
                 return Ok(Place::File(Located {
                     file,
                     name,

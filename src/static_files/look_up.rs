@@ -9,10 +9,12 @@ use super::{
     find::{Located, Place, find},
     layer::{Config, PUBLIC},
     listing,
-    representation::{all, choose},
+    representation::{Representation, all, choose},
+    seen::{self, Outcome},
     service::failed,
     source::Wait,
     target::Target,
+    turns::Turn,
 };
 use crate::{Body, semantics::mount::is_bare_mount};
 
@@ -21,23 +23,26 @@ use crate::{Body, semantics::mount::is_bare_mount};
 pub(super) enum Lookup {
     Answer(Response<Body>),
     Miss,
-    /// The disk has to be asked.
-    Wait,
+    /// The disk has to be asked, by the one whose turn it is.
+    Wait(Turn),
 }
 
 /// Looks for the file of a path, which is below the mount from byte `below` on.
 pub(super) fn look_up(config: &Config, head: &Parts, below: usize, wait: Wait) -> Lookup {
+    let path = head.uri.path();
+    let below = path.get(below..).unwrap_or_default();
     match place(config, head, below, wait) {
-        Ok(Some(response)) => {
-            let status = response.status().as_u16();
-            tracing::debug!(path = head.uri.path(), status, "answered with a file");
+        Ok(Some((outcome, response))) => {
+            seen::answered(outcome, path, &response);
             Lookup::Answer(response)
         }
         Ok(None) => Lookup::Miss,
         Err(error) if wait == Wait::Never && error.kind() == io::ErrorKind::WouldBlock => {
-            Lookup::Wait
+            let cache = config.memory().cache.as_ref();
+            let turn = cache.map_or(Turn::Free, |cache| cache.turn(below));
+            Lookup::Wait(turn)
         }
-        Err(error) => Lookup::Answer(failed(error)),
+        Err(error) => Lookup::Answer(failed(Some(path), error)),
     }
 }
 
@@ -45,32 +50,26 @@ pub(super) fn look_up(config: &Config, head: &Parts, below: usize, wait: Wait) -
 fn place(
     config: &Config,
     head: &Parts,
-    below: usize,
+    below: &str,
     wait: Wait,
-) -> io::Result<Option<Response<Body>>> {
-    let below = head.uri.path().get(below..).unwrap_or_default();
+) -> io::Result<Option<(Outcome, Response<Body>)>> {
     let Some(cache) = &config.memory().cache else {
         return match looked_for(config, below, wait)? {
             Place::File(located) => {
-                if let Some(redirect) = to_mount(config, head, below) {
-                    return Ok(Some(redirect));
-                }
-                let representation = choose(config, located, &head.headers, wait)?;
-                answer(Cow::Owned(representation), head, wait).map(Some)
+                let representation =
+                    || choose(config, located, &head.headers, wait).map(Cow::Owned);
+                file(config, head, below, representation, false, wait).map(Some)
             }
             other => directory(config, head, &other, wait),
         };
     };
-    let entry = cache.get(below, wait, |known| {
+    let (entry, is_known) = cache.get(below, wait, |known| {
         looked_for(config, below, wait)?.try_map(|located| all(config, located, known, wait))
     })?;
     match &entry.place {
         Place::File(resource) => {
-            if let Some(redirect) = to_mount(config, head, below) {
-                return Ok(Some(redirect));
-            }
-            let representation = Cow::Borrowed(resource.choose(&head.headers));
-            answer(representation, head, wait).map(Some)
+            let representation = || Ok(Cow::Borrowed(resource.choose(&head.headers)));
+            file(config, head, below, representation, is_known, wait).map(Some)
         }
         other => directory(config, head, other, wait),
     }
@@ -78,16 +77,30 @@ fn place(
 
 fn looked_for<'a>(config: &'a Config, below: &str, wait: Wait) -> io::Result<Place<Located<'a>>> {
     match Target::of(below, config.dotfiles) {
-        Some(target) => find(config, PUBLIC, &target, wait),
+        Some(target) => find(config, PUBLIC, target, wait),
         None => Ok(Place::Nothing),
     }
 }
 
-/// A redirect to the mount with a slash behind it, if the client named it without.
-fn to_mount(config: &Config, head: &Parts, below: &str) -> Option<Response<Body>> {
-    let status = config.directory_redirect?;
-    let is_bare = below.ends_with('/') && is_bare_mount(&head.extensions, head.uri.path());
-    is_bare.then(|| to_directory(status, head))
+/// The answer to a path that is a file's.
+fn file<'a>(
+    config: &Config,
+    head: &Parts,
+    below: &str,
+    representation: impl FnOnce() -> io::Result<Cow<'a, Representation>>,
+    is_known: bool,
+    wait: Wait,
+) -> io::Result<(Outcome, Response<Body>)> {
+    // The mount, named without the slash behind it, is a directory's path.
+    if let Some(status) = config.directory_redirect
+        && below.ends_with('/')
+        && is_bare_mount(&head.extensions, head.uri.path())
+    {
+        return Ok((Outcome::Redirect, to_directory(status, head)));
+    }
+    let response = answer(representation()?, head, wait)?;
+    let outcome = Outcome::of_file(response.status(), is_known);
+    Ok((outcome, response))
 }
 
 /// The answer to a path that is no file's.
@@ -96,10 +109,15 @@ fn directory<F>(
     head: &Parts,
     place: &Place<F>,
     wait: Wait,
-) -> io::Result<Option<Response<Body>>> {
+) -> io::Result<Option<(Outcome, Response<Body>)>> {
     match (place, config.directory_redirect) {
-        (Place::Redirect, Some(status)) => Ok(Some(to_directory(status, head))),
-        (Place::Listing(name), _) => listing::answer(config, head, name, wait),
+        (Place::Redirect, Some(status)) => {
+            Ok(Some((Outcome::Redirect, to_directory(status, head))))
+        }
+        (Place::Listing(name), _) => {
+            let listing = listing::answer(config, head, name, wait)?;
+            Ok(listing.map(|response| (Outcome::Listing, response)))
+        }
         _ => Ok(None),
     }
 }

@@ -40,13 +40,24 @@ impl MediaTypes {
         }
         let essence = essence(extension);
         match &self.charset {
-            Some(charset) if is_text(essence) => {
-                HeaderValue::try_from(format!("{essence}; charset={charset}"))
-                    .expect("both parts were checked")
-            }
+            Some(charset) if is_text(essence) => with_charset(essence, charset),
             _ => HeaderValue::from_static(essence),
         }
     }
+}
+
+fn with_charset(essence: &str, charset: &str) -> HeaderValue {
+    let ready = match (essence, charset) {
+        ("text/css", "utf-8") => "text/css; charset=utf-8",
+        ("text/html", "utf-8") => "text/html; charset=utf-8",
+        ("text/javascript", "utf-8") => "text/javascript; charset=utf-8",
+        ("text/plain", "utf-8") => "text/plain; charset=utf-8",
+        _ => {
+            let media_type = HeaderValue::try_from(format!("{essence}; charset={charset}"));
+            return media_type.expect("both parts were checked");
+        }
+    };
+    HeaderValue::from_static(ready)
 }
 
 /// What is meant today, where the table behind us is older (RFC 8081, 8216, 9239, 9512).

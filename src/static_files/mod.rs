@@ -104,7 +104,9 @@
 //! beginning. (On a network file system opening may ask its server either way.)
 //!
 //! A file of up to 128 KiB is read whole, and leaves in one piece with the head; of a larger one
-//! two chunks of 128 KiB are in memory at a time. A path outside of the prefix
+//! a chunk of 128 KiB is read at a time, and one ahead if the disk is waited for. What a client
+//! does not take is queued by the server: hyper holds up to its `max_buf_size`, 408 KiB unless it is
+//! told otherwise, and the rest of the chunk with which that is reached. A path outside of the prefix
 //! ([`StaticFiles::at`]) costs nothing.
 //! `HEAD`, 304, and 412 read nothing.
 //!
@@ -118,6 +120,38 @@
 //!
 //! Dropping the response future or the body at any point closes the file, as soon as a read
 //! that is under way in the pool is over.
+//!
+//! # Memory
+//!
+//! [`StaticFiles::cache`] keeps files, the heads of their answers, and which paths have no file.
+//! What is kept is answered with one look into a table. When it is older than a second, the next
+//! request compares it with the disk, on the spot if the kernel has the answer; else it has the
+//! blocking pool do so, and the others are sent what is known until that is over. A disk that
+//! fails, or never answers, leaves what is known in use: failures are `warn` events.
+//!
+//! Of many requests for a path of which nothing is known, one waits for the disk. The others wait
+//! for that one, without a thread, and for ten seconds at most; then they are a 500. So a mount that
+//! hangs takes one thread of the pool for each path, and not one for each request.
+//!
+//! # Events and metrics
+//!
+//! Each request below the mount is an event (`debug`) with `path` and `outcome`, and, if it was
+//! answered here, `status` and `bytes`. With the feature `metrics` the
+//! [`metrics`](https://docs.rs/metrics) facade is told the same:
+//!
+//! | name | kind | |
+//! |---|---|---|
+//! | `tower_gateway_static_requests_total` | counter | with the label `outcome` |
+//! | `tower_gateway_static_bytes_total` | counter | of the bodies of answers, as `Content-Length` promises them |
+//! | `tower_gateway_static_cache_entries` | gauge | what all caches of the process keep |
+//! | `tower_gateway_static_cache_bytes` | gauge | the same, in the bytes that count for their budgets |
+//!
+//! An `outcome` is `memory` or `disk` (a file or a part of it, from the cache or not),
+//! `not_modified` (304), `redirect` and `listing` of a directory, `refused` (412, 416; a path that
+//! is not canonical), `passed` (no file, or another method: the service inside was asked), `missing`
+//! (the same, and nobody was), `failed` (500). `instead` comes besides, if a file takes the place of
+//! such an answer: the page of an error or of an application, or a file that the service inside
+//! named.
 //!
 //! # Coming from `tower_http::services::ServeDir`
 //!
@@ -167,9 +201,11 @@ mod open;
 mod policy;
 mod representation;
 mod rules;
+mod seen;
 mod service;
 mod source;
 mod target;
+mod turns;
 mod validators;
 
 #[cfg(feature = "embed")]

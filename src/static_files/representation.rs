@@ -13,9 +13,12 @@ use super::{
     source::{Content, Identity, Wait},
     validators::{Stated, validators},
 };
-use crate::semantics::{
-    conditional::Validators,
-    negotiate::{Coding, choose_coding},
+use crate::{
+    body::file::CHUNK,
+    semantics::{
+        conditional::Validators,
+        negotiate::{Coding, choose_coding},
+    },
 };
 
 /// One of the representations of a file. Clones share its bytes.
@@ -97,7 +100,7 @@ pub(super) fn all(
             .find(|previous| previous.is(coding, &located, &stated, is_negotiated))
             .filter(|previous| same(&previous.manifest, &manifest));
         if let Some(previous) = previous {
-            return Ok(previous.clone());
+            return Ok(Arc::clone(previous));
         }
         let media_type = media_type.clone();
         Representation::new(
@@ -110,6 +113,7 @@ pub(super) fn all(
             wait,
         )?
         .kept(config, wait)
+        .map(Arc::new)
     };
     let mut coded = Vec::with_capacity(offer.codings.len());
     for coding in offer.codings {
@@ -203,13 +207,23 @@ impl Representation {
     /// With all that is done once for many answers.
     fn kept(mut self, config: &Config, wait: Wait) -> io::Result<Self> {
         self.not_modified = Some(not_modified(&self.headers));
-        if self.length <= config.cache.map_or(0, |cache| cache.files_up_to) {
-            let length = usize::try_from(self.length).map_err(io::Error::other)?;
-            if wait == Wait::Never && length > crate::body::file::CHUNK {
-                // It takes longer than others should wait.
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            self.content = Content::Bytes(self.content.read(0, length, wait)?);
+        // A copy has no more room than it needs.
+        self.headers = self.headers.clone();
+        if self.length > config.cache.map_or(0, |cache| cache.longest()) {
+            return Ok(self);
+        }
+        let length = usize::try_from(self.length).map_err(io::Error::other)?;
+        if wait == Wait::Never && length > CHUNK {
+            // It takes longer than others should wait.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let bytes = self.content.read(0, length, wait)?;
+        // What was written to meanwhile is not what its tag says; it stays a file, of which a
+        // moment later more is known.
+        if self.content.identity()? == self.identity {
+            self.content = Content::Bytes(bytes);
+        } else {
+            self.is_settled = false;
         }
         Ok(self)
     }
@@ -233,8 +247,8 @@ impl Representation {
 
     /// How many bytes it takes to keep.
     pub(super) fn weight(&self) -> u64 {
-        /// Fields of two answers, and what holds them.
-        const HEAD: u64 = 1024;
+        /// Fields of two answers, their values, and what holds them.
+        const HEAD: u64 = 2048;
         /// Of these a process may have few.
         const DESCRIPTOR: u64 = 64 << 10;
 

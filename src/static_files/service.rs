@@ -22,7 +22,9 @@ use super::{
     fallbacks::{After, Wanted},
     layer::{Config, StaticFiles},
     look_up::{Lookup, look_up},
+    seen::{self, Outcome},
     source::Wait,
+    turns::{Turn, Wakeup},
 };
 use crate::{
     Body, BoxError, Error, ErrorKind,
@@ -69,6 +71,7 @@ impl<S> StaticFilesService<S> {
         if let Err(refusal) = config.paths.enforce(request.uri_mut()) {
             let (head, _) = request.into_parts();
             let refusal = refuse_path(refusal, &head.extensions);
+            seen::answered(Outcome::Refused, head.uri.path(), &refusal);
             return self.ended(refusal, &head);
         }
         let path = request.uri().path();
@@ -86,16 +89,15 @@ impl<S> StaticFilesService<S> {
         match look_up(config, &head, below, Wait::Never) {
             Lookup::Answer(response) => self.ended(response, &head),
             Lookup::Miss => self.missed(StatusCode::NOT_FOUND, Request::from_parts(head, body)),
-            Lookup::Wait => {
-                let config = Arc::clone(config);
-                // The head goes along, so that one trip is enough to decide what has to be read.
-                let lookup = spawn_blocking(move || {
-                    let lookup = look_up(&config, &head, below, Wait::Blocking);
-                    (head, lookup)
-                });
-                let rest = Some((self.clone(), body));
+            Lookup::Wait(turn) => {
+                let service = self.clone();
+                let rest = Rest {
+                    service,
+                    below,
+                    body,
+                };
                 ResponseFuture {
-                    state: State::Looking { lookup, rest },
+                    state: State::wait(head, turn, rest),
                 }
             }
         }
@@ -117,11 +119,14 @@ impl<S> StaticFilesService<S> {
     where
         S: Service<Request<B>> + Clone,
     {
-        if self.config.fallbacks.leaves(status) {
+        if self.config.fallbacks.leaves(status) && !self.ends {
+            seen::passed(request.uri().path());
             return self.pass_on(request);
         }
         let (head, _) = request.into_parts();
-        self.ended(no_file(&head.method), &head)
+        let response = no_file(&head.method);
+        seen::answered(Outcome::Missing, head.uri.path(), &response);
+        self.ended(response, &head)
     }
 
     fn pass_on<B>(&self, request: Request<B>) -> ResponseFuture<S, B>
@@ -189,10 +194,16 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
+        /// Another request looks for the same file.
+        Waiting {
+            #[pin]
+            wakeup: Wakeup,
+            rest: Option<Box<(Parts, Rest<S, B>)>>,
+        },
         /// The blocking pool looks for a file.
         Looking {
             lookup: JoinHandle<(Parts, Lookup)>,
-            rest: Option<(StaticFilesService<S>, B)>,
+            rest: Option<Rest<S, B>>,
         },
         /// It is not a file's request.
         Inner {
@@ -208,6 +219,50 @@ pin_project! {
         },
         /// There is nothing to wait for.
         Answered { response: Response<Body> },
+    }
+}
+
+/// What a request is, besides its head, while the disk is waited for.
+struct Rest<S, B> {
+    service: StaticFilesService<S>,
+    /// From which byte on its path is below the mount.
+    below: usize,
+    body: B,
+}
+
+impl<S, B> State<S, B>
+where
+    S: Service<Request<B>> + Clone,
+{
+    /// ## () => (Waiting | Looking)
+    fn wait(head: Parts, turn: Turn, rest: Rest<S, B>) -> Self {
+        if let Turn::Others(wakeup) = turn {
+            let rest = Some(Box::new((head, rest)));
+            return Self::Waiting { wakeup, rest };
+        }
+        let config = Arc::clone(&rest.service.config);
+        let below = rest.below;
+        // The head goes along, so that one trip is enough to decide what has to be read.
+        let lookup = spawn_blocking(move || {
+            let _until_it_ends = turn;
+            let lookup = look_up(&config, &head, below, Wait::Blocking);
+            (head, lookup)
+        });
+        let rest = Some(rest);
+        Self::Looking { lookup, rest }
+    }
+
+    /// ## (Waiting | Looking) => (Looking | Inner | Answered | Fetching)
+    fn looked(looked: Lookup, head: Parts, rest: Rest<S, B>) -> Self {
+        match looked {
+            Lookup::Answer(response) => rest.service.ended(response, &head).state,
+            Lookup::Miss => {
+                let request = Request::from_parts(head, rest.body);
+                rest.service.missed(StatusCode::NOT_FOUND, request).state
+            }
+            // One who has waited goes now: what was found cannot be kept, or nothing was.
+            Lookup::Wait(_) => Self::wait(head, Turn::Free, rest),
+        }
     }
 }
 
@@ -247,7 +302,7 @@ where
             }
             Ok(None) => answer,
             // The application left it to the file.
-            Err(source) if is_named => failed(source),
+            Err(source) if is_named => failed(None, source),
             Err(source) => {
                 tracing::warn!(error = %source, "could not read the page of an answer");
                 answer
@@ -269,20 +324,24 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
+                StateProj::Waiting { wakeup, rest } => {
+                    let is_over = ready!(wakeup.poll(cx));
+                    let (head, rest) = *rest.take().expect("polled after it was ready");
+                    let config = &rest.service.config;
+                    let looked = match is_over {
+                        true => look_up(config, &head, rest.below, Wait::Never),
+                        false => Lookup::Answer(failed(Some(head.uri.path()), too_long())),
+                    };
+                    State::looked(looked, head, rest)
+                }
                 StateProj::Looking { lookup, rest } => {
                     let looked = ready!(Pin::new(lookup).poll(cx));
-                    let (service, body) = rest.take().expect("polled after it was ready");
-                    let next = match looked {
-                        Ok((head, Lookup::Answer(response))) => service.ended(response, &head),
-                        Ok((head, Lookup::Miss | Lookup::Wait)) => {
-                            let request = Request::from_parts(head, body);
-                            service.missed(StatusCode::NOT_FOUND, request)
-                        }
-                        Err(source) => ResponseFuture {
-                            state: State::conclude(failed(broken_off(source)), None),
-                        },
-                    };
-                    next.state
+                    let rest = rest.take().expect("polled after it was ready");
+                    match looked {
+                        Ok((head, looked)) => State::looked(looked, head, rest),
+                        // The head is lost with the thread.
+                        Err(source) => State::conclude(failed(None, broken_off(source)), None),
+                    }
                 }
                 StateProj::Inner { future, after } => {
                     let response = ready!(future.poll(cx))?.map(Body::new);
@@ -319,10 +378,17 @@ fn broken_off(source: JoinError) -> io::Error {
     io::Error::other(source)
 }
 
+fn too_long() -> io::Error {
+    let message = "another request waits for the disk, and has for long";
+    io::Error::new(io::ErrorKind::TimedOut, message)
+}
+
 /// A file could not be read.
-pub(super) fn failed(source: io::Error) -> Response<Body> {
-    tracing::warn!(error = %source, "could not read a file");
-    error(Error::new(ErrorKind::Io).with_source(source))
+pub(super) fn failed(path: Option<&str>, source: io::Error) -> Response<Body> {
+    tracing::warn!(path, error = %source, "could not read a file");
+    let response = error(Error::new(ErrorKind::Io).with_source(source));
+    seen::answered(Outcome::Failed, path.unwrap_or_default(), &response);
+    response
 }
 
 /// What stands behind [`StaticFiles`] when it ends a stack: 404 for `GET` and `HEAD`, 204 with

@@ -263,7 +263,6 @@ pub(super) enum Content {
 
 impl Content {
     /// What the file is at this moment; `None` if it is none of the system's.
-    #[cfg(feature = "compression")]
     pub(super) fn identity(&self) -> io::Result<Option<Identity>> {
         match self {
             Self::Bytes(_) => Ok(None),

@@ -1,6 +1,7 @@
 //! What tells one state of a file from another: `ETag` and `Last-Modified`.
 
 use std::{
+    fmt::Write as _,
     io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -165,9 +166,11 @@ impl Time {
     /// another text too, so that no copy of a draft counts as the final one.
     fn tag(&self, length: u64) -> Option<EntityTag> {
         let time = self.telling?.as_nanos();
+        let mut opaque = String::with_capacity(64);
+        write!(opaque, "{time:x}-{length:x}").ok()?;
         match self.is_young {
-            false => EntityTag::strong(&format!("{time:x}-{length:x}")),
-            true => EntityTag::weak(&format!("{time:x}-{length:x}-young")),
+            false => EntityTag::strong(&opaque),
+            true => EntityTag::weak(&(opaque + "-young")),
         }
     }
 }

@@ -96,8 +96,12 @@ impl StaticFiles {
     /// What is asked for least goes first. What is kept is compared with the disk once a second
     /// (see [`cache_fresh_for`](Self::cache_fresh_for)), so a change is seen a second late. Of
     /// files longer than [`cache_files_up_to`](Self::cache_files_up_to) no bytes are kept; they are
-    /// kept open, for ten seconds after somebody asked for them, and each counts as 64 KiB. Their
-    /// blocks on the disk are free only then if they are deleted.
+    /// kept open, up to 256 of them, and each counts as 64 KiB. One that nobody asked for in ten
+    /// seconds is closed when the next request comes, for whatever; if it was deleted, its blocks
+    /// on the disk are free only then.
+    ///
+    /// A request that finds another one looking at the same path waits for it, for ten seconds at
+    /// most; the runtime needs its timer (`enable_time`) for that.
     ///
     /// Files that the service inside names ([`accel_redirect`](Self::accel_redirect)) are not kept.
     ///
@@ -115,7 +119,8 @@ impl StaticFiles {
         self
     }
 
-    /// The longest file of which [`cache`](Self::cache) keeps the bytes. Defaults to 1 MiB.
+    /// The longest file of which [`cache`](Self::cache) keeps the bytes. Defaults to 1 MiB; it is
+    /// never more than an eighth of the cache.
     ///
     /// # Panics
     ///
@@ -128,8 +133,9 @@ impl StaticFiles {
     }
 
     /// For how long [`cache`](Self::cache) takes things for what they were. Defaults to one second;
-    /// zero compares with the disk at each request. What will be another in a moment (a file that is
-    /// being compressed, or was changed just now) is looked at again within a second all the same.
+    /// zero compares with the disk at each request, and no request waits for another's look. What
+    /// will be another in a moment (a file that is being compressed, or was changed just now) is
+    /// looked at again within a second all the same.
     ///
     /// # Panics
     ///

@@ -15,9 +15,12 @@ mod compressed;
 #[cfg(target_os = "linux")]
 mod confinement;
 mod directories;
+#[cfg(target_os = "linux")]
+mod downloads;
 mod error_pages;
 mod falling_through;
 mod inside;
+mod kept;
 mod layer;
 #[cfg(target_os = "linux")]
 mod listing;
@@ -31,8 +34,10 @@ mod representation;
 mod roots;
 #[cfg(feature = "axum")]
 mod routers;
+mod seen;
 mod sendfile;
 mod sending;
+mod source;
 mod sources;
 mod spa;
 #[cfg(target_os = "linux")]
