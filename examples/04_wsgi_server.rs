@@ -26,7 +26,9 @@ use std::{env, time::Duration};
 use tokio::{net::TcpListener, signal};
 use tower::ServiceBuilder;
 use tower_gateway::{
-    BoxError, ConcurrencyLimit, GatewayProxy, SpoolRequests, StaticFiles, serve::serve,
+    BoxError, ConcurrencyLimit, GatewayProxy, SpoolRequests, StaticFiles,
+    serve::serve,
+    static_files::{CacheControl, Files},
 };
 
 const STATIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mysite/static");
@@ -44,7 +46,17 @@ async fn main() -> Result<(), BoxError> {
 
     let app = ServiceBuilder::new()
         // A file is answered here. Gunicorn's few workers are for Python.
-        .layer(StaticFiles::new(files).at("/static"))
+        .layer(
+            StaticFiles::new(files)
+                .at("/static")
+                // They are kept in memory, with the heads of their answers.
+                .cache(64 << 20)
+                // A browser asks again after an hour, and is told that nothing changed.
+                .cache_control(
+                    Files::all(),
+                    CacheControl::max_age(Duration::from_secs(3600)),
+                ),
+        )
         // A slow upload is collected here, in memory or in a temporary file, before it counts.
         .layer(SpoolRequests::default())
         // Two sync workers do two things at once. What comes on top waits here, in order and

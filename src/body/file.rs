@@ -13,9 +13,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// How much is read at once. Worst-case memory of a response is twice this: the chunk that the
-/// server is writing, and the one that is read meanwhile.
-pub(crate) const CHUNK: usize = 128 << 10;
+pub(crate) use super::chunk::CHUNK;
+use super::chunk::Chunk;
 
 /// Yields exactly the bytes it was made for.
 ///
@@ -141,19 +140,21 @@ impl http_body::Body for FileBody {
 
 /// Reads `length` bytes at `offset`, neither more nor fewer. Blocks.
 pub(crate) fn read_exact_at(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
-    let mut chunk = Vec::with_capacity(length);
-    while chunk.len() < length {
-        let at = offset + chunk.len() as u64;
-        if read_at(file, &mut chunk, at)? == 0 {
+    let mut chunk = Chunk::new(length);
+    let mut rest = chunk.as_mut();
+    let mut at = offset;
+    while !rest.is_empty() {
+        let read = read_at(file, rest, at)?;
+        if read == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the file became shorter while it was sent",
             ));
         }
+        rest = &mut rest[read..];
+        at += read as u64;
     }
-    // The allocator may have given more than was asked for.
-    chunk.truncate(length);
-    Ok(Bytes::from(chunk))
+    Ok(chunk.into_bytes())
 }
 
 /// The same, as far as the page cache has it: what would wait for a disk fails with `WouldBlock`.
@@ -174,10 +175,10 @@ pub(crate) fn read_cached_at(file: &File, offset: u64, length: usize) -> io::Res
         if LACKING.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let mut chunk = vec![0; length];
-        let mut buffers = [io::IoSliceMut::new(&mut chunk)];
+        let mut chunk = Chunk::new(length);
+        let mut buffers = [io::IoSliceMut::new(chunk.as_mut())];
         match preadv2(file, &mut buffers, offset, ReadWriteFlags::NOWAIT) {
-            Ok(read) if read == length => Ok(Bytes::from(chunk)),
+            Ok(read) if read == length => Ok(chunk.into_bytes()),
             // In part; or the file became shorter, which a read that waits will say. (Linux 5.9
             // and 5.10 also read less than there is.)
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Err(io::ErrorKind::WouldBlock.into()),
@@ -198,11 +199,11 @@ pub(crate) fn read_cached_at(file: &File, offset: u64, length: usize) -> io::Res
     }
 }
 
-/// Appends what one read gives, into the capacity that is there.
+/// What one read gives.
 #[cfg(unix)]
-fn read_at(file: &File, buffer: &mut Vec<u8>, offset: u64) -> io::Result<usize> {
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
-        match rustix::io::pread(file, rustix::buffer::spare_capacity(buffer), offset) {
+        match rustix::io::pread(file, &mut *buffer, offset) {
             Err(rustix::io::Errno::INTR) => {}
             read => return Ok(read?),
         }
@@ -210,12 +211,6 @@ fn read_at(file: &File, buffer: &mut Vec<u8>, offset: u64) -> io::Result<usize> 
 }
 
 #[cfg(windows)]
-fn read_at(file: &File, buffer: &mut Vec<u8>, offset: u64) -> io::Result<usize> {
-    use std::os::windows::fs::FileExt;
-
-    let start = buffer.len();
-    buffer.resize(buffer.capacity(), 0);
-    let read = file.seek_read(&mut buffer[start..], offset)?;
-    buffer.truncate(start + read);
-    Ok(read)
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }

@@ -23,6 +23,8 @@
 #[cfg_attr(not(feature = "static-files"), allow(dead_code))]
 pub(crate) mod answer;
 #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
+mod chunk;
+#[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
 pub(crate) mod file;
 #[cfg(feature = "gateway-proxy")]
 pub(crate) mod guarded;

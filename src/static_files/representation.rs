@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{
@@ -217,7 +218,12 @@ impl Representation {
             // It takes longer than others should wait.
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let bytes = self.content.read(0, length, wait)?;
+        let read = self.content.read(0, length, wait)?;
+        let bytes = match self.content {
+            // The buffer that it was read into is larger, and used again.
+            Content::File(_) if length <= CHUNK => Bytes::copy_from_slice(&read),
+            _ => read,
+        };
         // What was written to meanwhile is not what its tag says; it stays a file, of which a
         // moment later more is known.
         if self.content.identity()? == self.identity {
