@@ -2,6 +2,8 @@
 
 mod accel;
 mod accel_names;
+#[cfg(target_os = "linux")]
+mod adversary;
 #[cfg(all(target_os = "linux", feature = "full"))]
 mod blackbox;
 #[cfg(target_os = "linux")]
@@ -17,6 +19,8 @@ mod confinement;
 mod directories;
 mod error_pages;
 mod falling_through;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod inside;
 mod layer;
 #[cfg(target_os = "linux")]
