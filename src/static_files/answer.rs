@@ -90,8 +90,9 @@ fn part(
 }
 
 /// §15.3.7.2: "If multiple parts are being transferred, the server generating the 206 response
-/// MUST generate "multipart/byteranges" content [...] MUST NOT generate a Content-Range header
-/// field in the header section of a multiple part response".
+/// MUST generate "multipart/byteranges" content [...] To avoid confusion with single-part
+/// responses, a server MUST NOT generate a Content-Range header field in the HTTP header section of
+/// a multiple part response".
 fn parts(
     representation: Cow<'_, Representation>,
     ranges: Vec<Range<u64>>,

@@ -240,6 +240,11 @@ impl StaticFiles {
     /// runs no script and belongs to no site. Serve such files from a host name of their own if
     /// you can. [`header`](Self::header) can say otherwise of files that you check, such as
     /// pictures.
+    ///
+    /// It does not count for what the service inside names
+    /// ([`accel_redirect`](Self::accel_redirect)), which has the fields of that service's answer,
+    /// nor for the [pages of errors](Self::error_page), which are shown: keep those out of a root
+    /// that others write into.
     pub fn untrusted(mut self, are: bool) -> Self {
         self.config_mut().policy.untrusted = are;
         self

@@ -6,8 +6,10 @@ use std::{
     os::unix::fs::{MetadataExt, symlink},
 };
 
+use rustix::{fs::ResolveFlags, io::Errno};
+
 use self::symlinks::linked;
-use super::*;
+use super::{unix::linux::Kernel, *};
 use crate::static_files::listing::DirEntry;
 
 mod symlinks;
@@ -79,6 +81,26 @@ fn both_ways_to_open_find_the_same() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Else a process that lacks a descriptor when it opens its first root is slow for ever.
+#[test]
+fn a_kernel_that_has_no_descriptor_left_has_not_said_what_it_can() {
+    let all = Kernel::asked(|_| Ok(()));
+    assert!(all.is_some());
+    for nothing_said in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::ACCESS] {
+        assert_eq!(Kernel::asked(|_| Err(nothing_said)), None);
+        let second = |resolve| match resolve {
+            ResolveFlags::BENEATH => Ok(()),
+            _ => Err(nothing_said),
+        };
+        assert_eq!(Kernel::asked(second), None);
+    }
+    // What has to ask a disk is there.
+    assert_eq!(Kernel::asked(|_| Err(Errno::AGAIN)), all);
+    for lacking in [Errno::NOSYS, Errno::PERM, Errno::INVAL] {
+        assert_eq!(Kernel::asked(|_| Err(lacking)), Some(Kernel::default()));
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use rustix::{
 use super::{super::source::Wait, Symlinks, entry, resolve};
 
 #[cfg(target_os = "linux")]
-mod linux;
+pub(super) mod linux;
 mod list;
 pub(super) mod owner;
 

@@ -2,6 +2,8 @@
 
 mod accel;
 mod accel_names;
+#[cfg(target_os = "linux")]
+mod adversary;
 #[cfg(all(target_os = "linux", feature = "full"))]
 mod blackbox;
 #[cfg(target_os = "linux")]
@@ -19,6 +21,8 @@ mod directories;
 mod downloads;
 mod error_pages;
 mod falling_through;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod inside;
 mod kept;
 mod layer;

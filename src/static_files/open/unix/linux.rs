@@ -11,8 +11,8 @@ use super::*;
 const ATTEMPTS: usize = 32;
 
 /// What the kernel, and a seccomp profile around this process, let us do.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kernel {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Kernel {
     /// ENOSYS before Linux 5.6; ENOSYS or EPERM under some seccomp profiles.
     openat2: bool,
     /// `RESOLVE_CACHED`: EINVAL before Linux 5.12.
@@ -20,22 +20,33 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Asked once: neither a kernel nor a profile takes anything back.
+    /// Asked until there is an answer: neither a kernel nor a profile takes one back.
     pub(super) fn here(directory: BorrowedFd<'_>) -> Self {
         static HERE: OnceLock<Kernel> = OnceLock::new();
 
-        *HERE.get_or_init(|| {
-            let attempt = |resolve| {
+        HERE.get().copied().unwrap_or_else(|| {
+            let asked = Self::asked(|resolve| {
                 let flags = OFlags::PATH | OFlags::CLOEXEC;
-                openat2(directory, ".", flags, Mode::empty(), resolve)
-            };
-            Self {
-                openat2: attempt(ResolveFlags::BENEATH).is_ok(),
-                cached: matches!(
-                    attempt(ResolveFlags::BENEATH | ResolveFlags::CACHED),
-                    Ok(_) | Err(Errno::AGAIN)
-                ),
-            }
+                openat2(directory, ".", flags, Mode::empty(), resolve).map(drop)
+            });
+            // Without an answer, it is for this time as if there were nothing.
+            asked.map_or_else(Self::default, |known| *HERE.get_or_init(|| known))
+        })
+    }
+
+    /// What opening a directory with these flags says of them. `None` if it says nothing: there may
+    /// be no descriptor left, or this directory may not be searched.
+    pub(in super::super) fn asked(
+        attempt: impl Fn(ResolveFlags) -> Result<(), Errno>,
+    ) -> Option<Self> {
+        let has = |resolve| match attempt(resolve) {
+            Ok(()) | Err(Errno::AGAIN) => Some(true),
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Some(false),
+            Err(_) => None,
+        };
+        Some(Self {
+            openat2: has(ResolveFlags::BENEATH)?,
+            cached: has(ResolveFlags::BENEATH | ResolveFlags::CACHED)?,
         })
     }
 
