@@ -1,6 +1,12 @@
 //! Entity tags of a file's content, and those that lie beside a file.
 
-use std::{fmt, fs::File, hash::Hash, io};
+use std::{
+    fmt,
+    fs::File,
+    hash::Hash,
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use http::HeaderValue;
 use quick_cache::sync::Cache;
@@ -16,6 +22,9 @@ mod tests;
 
 /// How many tags are kept, of some 200 bytes each.
 const MANY: usize = 10_000;
+
+/// How many threads of the blocking pool, which has 512, may be at work on tags at a time.
+const AT_WORK: usize = 64;
 
 /// A sidecar with more in it is none.
 pub(super) const LONGEST_SIDECAR: usize = 256;
@@ -84,6 +93,7 @@ pub(super) fn parse_sidecar(content: &[u8]) -> Option<EntityTag> {
 /// Tags by what identifies one state of a file, each computed once.
 pub(super) struct Digests<K> {
     tags: Cache<K, EntityTag>,
+    at_work: AtomicUsize,
 }
 
 impl<K> Digests<K>
@@ -99,7 +109,16 @@ where
     pub(super) fn with_capacity(many: usize) -> Self {
         Self {
             tags: Cache::new(many),
+            at_work: AtomicUsize::new(0),
         }
+    }
+
+    /// Leave to hash a file, or to wait for one who does, which both hold a thread; `None` if as
+    /// many have it as may.
+    pub(super) fn leave(&self) -> Option<Leave<'_>> {
+        let before = self.at_work.fetch_add(1, Ordering::Relaxed);
+        let leave = Leave(&self.at_work);
+        (before < AT_WORK).then_some(leave)
     }
 
     /// The tag, if it is known. Waits for nothing.
@@ -119,6 +138,15 @@ where
         compute: impl FnOnce() -> io::Result<EntityTag>,
     ) -> io::Result<EntityTag> {
         self.tags.get_or_insert_with(key, compute)
+    }
+}
+
+/// Given back when it is dropped.
+pub(super) struct Leave<'a>(&'a AtomicUsize);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

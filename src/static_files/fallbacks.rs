@@ -369,6 +369,7 @@ fn with_content_of(page: &HeaderMap, error: &HeaderMap) -> HeaderMap {
         header::CONTENT_TYPE,
         header::ETAG,
         header::LAST_MODIFIED,
+        header::X_CONTENT_TYPE_OPTIONS,
         HeaderName::from_static("content-digest"),
         HeaderName::from_static("repr-digest"),
     ] {
@@ -379,6 +380,7 @@ fn with_content_of(page: &HeaderMap, error: &HeaderMap) -> HeaderMap {
         header::CONTENT_LANGUAGE,
         header::CONTENT_LENGTH,
         header::CONTENT_TYPE,
+        header::X_CONTENT_TYPE_OPTIONS,
     ];
     copy(page, &mut headers, &of_content);
     for varies in page.get_all(header::VARY) {

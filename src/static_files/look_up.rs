@@ -27,11 +27,25 @@ pub(super) enum Lookup {
     Wait(Turn),
 }
 
+/// How often a file is opened that becomes shorter before its first bytes are read.
+const ATTEMPTS: u32 = 3;
+
 /// Looks for the file of a path, which is below the mount from byte `below` on.
 pub(super) fn look_up(config: &Config, head: &Parts, below: usize, wait: Wait) -> Lookup {
     let path = head.uri.path();
     let below = path.get(below..).unwrap_or_default();
-    match place(config, head, below, wait) {
+    let mut attempts = 1..ATTEMPTS;
+    let place = loop {
+        match place(config, head, below, wait) {
+            // It was emptied, to be written anew, after it was opened.
+            Err(error)
+                if wait == Wait::Blocking
+                    && error.kind() == io::ErrorKind::UnexpectedEof
+                    && attempts.next().is_some() => {}
+            place => break place,
+        }
+    };
+    match place {
         Ok(Some((outcome, response))) => {
             seen::answered(outcome, path, &response);
             Lookup::Answer(response)

@@ -89,6 +89,8 @@ pub(super) fn validators(
     let now = SystemTime::now();
     let time = Time::of(located.file.modified, now);
     let tag = tag(tags, digests, located, &time, now, wait)?;
+    // A moment later it may be free to hash the file, or the file is what it was for longer.
+    let lacks_tag = tag.is_none() && tags != EntityTags::Off && located.file.length <= HASHED_UP_TO;
     Ok(Stated {
         validators: Validators {
             etag: tag.and_then(|tag| match suffix {
@@ -97,7 +99,7 @@ pub(super) fn validators(
             }),
             last_modified: time.last_modified,
         },
-        is_settled: time.is_settled && !located.file.is_young(now),
+        is_settled: time.is_settled && !lacks_tag && !located.file.is_young(now),
     })
 }
 
@@ -185,7 +187,7 @@ pub(super) fn is_within_tick(time: SystemTime, now: SystemTime) -> bool {
     now.duration_since(time).is_ok_and(|age| age < tick)
 }
 
-/// The hash of the content, if it is not too long.
+/// The hash of the content, if it is not too long, and if not too much is hashed already.
 fn hash(
     digests: &Digests<Identity>,
     file: &SourceFile,
@@ -200,16 +202,42 @@ fn hash(
             Ok(Some(of_bytes(bytes)))
         }
         // What would be remembered of a young file might be said of its next state too.
-        (Content::File(open), Some(identity)) if !file.is_young(now) => match digests.get(identity)
-        {
-            None if wait == Wait::Blocking => digests
-                .get_or_compute(identity, || of_file(open, file.length))
-                .map(Some),
+        (Content::File(_), Some(identity)) if !file.is_young(now) => match digests.get(identity) {
+            None if wait == Wait::Blocking => {
+                let Some(_leave) = digests.leave() else {
+                    return Ok(None);
+                };
+                let tag = digests.get_or_compute(identity, || of_state(file));
+                or_none(tag)
+            }
             None => Err(io::ErrorKind::WouldBlock.into()),
             known => Ok(known),
         },
-        (Content::File(open), _) if wait == Wait::Blocking => of_file(open, file.length).map(Some),
+        (Content::File(_), _) if wait == Wait::Blocking => match digests.leave() {
+            Some(_leave) => or_none(of_state(file)),
+            None => Ok(None),
+        },
         _ => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+/// The tag of a file's content, if it was the same all the while.
+fn of_state(file: &SourceFile) -> io::Result<EntityTag> {
+    let tag = match &file.content {
+        Content::Bytes(bytes) => of_bytes(bytes),
+        Content::File(open) => of_file(open, file.length)?,
+    };
+    match file.content.identity()? == file.identity {
+        true => Ok(tag),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// A file that changed while it was hashed has no tag.
+fn or_none(tag: io::Result<EntityTag>) -> io::Result<Option<EntityTag>> {
+    match tag {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        tag => tag.map(Some),
     }
 }
 

@@ -131,3 +131,13 @@ fn a_sidecar_says_its_tag_with_or_without_quotes() {
         );
     }
 }
+
+#[test]
+fn only_so_many_threads_are_at_work_on_tags() {
+    let digests = Digests::<u32>::new();
+    let leaves: Vec<_> = (0..AT_WORK).map(|_| digests.leave()).collect();
+    assert!(leaves.iter().all(Option::is_some));
+    assert!(digests.leave().is_none());
+    drop(leaves);
+    assert!(digests.leave().is_some(), "what was refused holds nothing");
+}

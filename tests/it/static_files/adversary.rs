@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs, io,
+    path::Path,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -13,7 +14,7 @@ use tower::Layer;
 use tower_gateway::{
     StaticFiles,
     semantics::negotiate::Coding,
-    static_files::{EntityTags, Listing},
+    static_files::{EntityTags, Found, Listing, Source, SourceFile, Wait},
 };
 
 use super::{
@@ -144,7 +145,7 @@ fn without_a_descriptor_left_it_is_a_500_and_files_again_afterwards() {
     let mut alone = tethered(std::env::current_exe().unwrap());
     alone.args(["--exact", name]).env(ALONE, "1");
     // It ends with the test.
-    let (stdin, tether) = std::io::pipe().unwrap();
+    let (stdin, tether) = io::pipe().unwrap();
     alone.stdin(stdin);
     let output = alone.output().unwrap();
     drop(tether);
@@ -187,4 +188,47 @@ fn run_out_of_descriptors() {
             }
         }
     });
+}
+
+/// Empties a file after it was opened, as `> file` does it, so many times.
+#[derive(Debug)]
+struct Emptied {
+    root: std::path::PathBuf,
+    times: std::sync::atomic::AtomicUsize,
+}
+
+impl Source for Emptied {
+    fn open(&self, name: &Path, wait: Wait) -> io::Result<Found> {
+        use std::sync::atomic::Ordering::SeqCst;
+
+        if wait == Wait::Never {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let path = self.root.join(name);
+        let file = SourceFile::from_file(fs::File::open(&path)?)?;
+        let left = self.times.load(SeqCst);
+        if left > 0 {
+            self.times.store(left - 1, SeqCst);
+            fs::write(&path, "new")?;
+        }
+        Ok(Found::File(file))
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_emptied_before_it_is_read_is_opened_again() {
+    for (times, expected) in [
+        (0, (200, "old content")),
+        (1, (200, "new")),
+        (2, (200, "new")),
+    ] {
+        let tree = Tree::new();
+        tree.write("a.txt", "old content");
+        let files = StaticFiles::from_source(Emptied {
+            root: tree.root().to_owned(),
+            times: times.into(),
+        });
+        let got = get(&files, "/a.txt").await;
+        assert_eq!((got.status, got.text()), expected, "emptied {times} times");
+    }
 }

@@ -134,7 +134,10 @@ async fn a_head_has_the_head_of_the_page() {
     let tree = site();
     let got = ask(files(&tree), request("HEAD", "/missing", &[])).await;
     assert_eq!((got.status, got.text()), (404, ""));
-    assert_eq!(got.names(), ["content-length", "content-type"]);
+    assert_eq!(
+        got.names(),
+        ["content-length", "content-type", "x-content-type-options"]
+    );
     assert_eq!(got.header("content-length"), Some("11"));
 }
 
@@ -148,7 +151,15 @@ async fn of_the_rules_for_the_page_s_file_none_is_for_the_error() {
         .cache_control(Files::all(), CacheControl::immutable());
     let got = get(&files, "/missing").await;
     is_page(&got, 404);
-    assert_eq!(got.names(), ["content-length", "content-type", "vary"]);
+    assert_eq!(
+        got.names(),
+        [
+            "content-length",
+            "content-type",
+            "vary",
+            "x-content-type-options"
+        ]
+    );
     let got = get_with(&files, "/missing", &[("accept-encoding", "br")]).await;
     assert_eq!((got.status, got.text()), (404, "compressed"));
     assert_eq!(got.header("content-encoding"), Some("br"));
@@ -212,7 +223,8 @@ async fn errors_of_the_service_inside_are_left_alone_unless_one_says_otherwise()
                     "retry-after",
                     "set-cookie",
                     "vary",
-                    "www-authenticate"
+                    "www-authenticate",
+                    "x-content-type-options"
                 ]
             );
             assert_eq!(got.headers.get_all("set-cookie").iter().count(), 2);
