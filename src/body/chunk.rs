@@ -19,6 +19,9 @@ const SMALL: usize = 16 << 10;
 /// How many buffers wait for their next use: 8 MiB.
 const WAITING: usize = 64;
 
+#[cfg(test)]
+mod tests;
+
 static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 fn free() -> MutexGuard<'static, Vec<Vec<u8>>> {
@@ -35,10 +38,9 @@ pub(super) struct Chunk {
 
 impl Chunk {
     pub(super) fn new(length: usize) -> Self {
-        let buffer = match length {
-            ..=SMALL => vec![0; length],
-            ..=CHUNK => free().pop().unwrap_or_else(|| vec![0; CHUNK]),
-            _ => vec![0; length],
+        let buffer = match SMALL < length && length <= CHUNK {
+            true => free().pop().unwrap_or_else(|| vec![0; CHUNK]),
+            false => vec![0; length],
         };
         Self { buffer, length }
     }
