@@ -41,8 +41,8 @@
 //!
 //! Regular files below the root. A FIFO, a socket, or a device is a miss and never waited for;
 //! so is a name that is too long, one that may not be read, and one with a slash behind a file.
-//! Symbolic links are followed if what they end at is in the root. A segment that begins with a dot
-//! is hidden, but for `.well-known`. Names need not be UTF-8 on Unix. What goes wrong besides (a
+//! Symbolic links are followed if what they end at is in the root; [`Symlinks`] has other policies. A
+//! segment that begins with a dot is hidden, but for `.well-known`. Names need not be UTF-8 on Unix. What goes wrong besides (a
 //! disk that fails, no descriptor left) is a 500 with an [`Error`](crate::Error) of kind
 //! [`Io`](crate::ErrorKind::Io) in the response's extensions, and a `warn` event.
 //!
@@ -52,7 +52,7 @@
 //! Confinement: on Linux `openat2` with `RESOLVE_BENEATH` finds the file, so that no change of the
 //! tree between a check and its use can lead out. Where the kernel lacks it (before 5.6, or under
 //! a strict seccomp profile) and on other Unix systems, the path is resolved first and then walked
-//! without following links, which is as strict and slower. On other systems a path is checked
+//! without following links, which is as strict and slower. Each policy on links is kept in both ways. On other systems a path is checked
 //! before it is opened, and who may write into the root can win a race between the two.
 //!
 //! A directory with a slash behind it answers with its first index file. Without the slash it

@@ -20,23 +20,29 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Asked once: neither a kernel nor a profile takes anything back.
+    /// Asked until it is known: neither a kernel nor a profile changes its mind.
     pub(super) fn here(directory: BorrowedFd<'_>) -> Self {
         static HERE: OnceLock<Kernel> = OnceLock::new();
 
-        *HERE.get_or_init(|| {
-            let attempt = |resolve| {
-                let flags = OFlags::PATH | OFlags::CLOEXEC;
-                openat2(directory, ".", flags, Mode::empty(), resolve)
-            };
-            Self {
-                openat2: attempt(ResolveFlags::BENEATH).is_ok(),
-                cached: matches!(
-                    attempt(ResolveFlags::BENEATH | ResolveFlags::CACHED),
-                    Ok(_) | Err(Errno::AGAIN)
-                ),
-            }
-        })
+        if let Some(known) = HERE.get() {
+            return *known;
+        }
+        let attempt = |resolve| {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            openat2(directory, ".", flags, Mode::empty(), resolve)
+        };
+        let openat2 = match attempt(ResolveFlags::BENEATH) {
+            Ok(_) => true,
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => false,
+            // No descriptor is left, say: that is no answer.
+            Err(_) => return Self::default(),
+        };
+        let cached = match attempt(ResolveFlags::BENEATH | ResolveFlags::CACHED) {
+            Ok(_) | Err(Errno::AGAIN) => true,
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => false,
+            Err(_) => return Self::default(),
+        };
+        *HERE.get_or_init(|| Self { openat2, cached })
     }
 
     /// `None` if the kernel cannot say: it lacks the means, or no flag says what is asked for.
