@@ -56,8 +56,9 @@
 //! Confinement: on Linux `openat2` with `RESOLVE_BENEATH` finds the file, so that no change of the
 //! tree between a check and its use can lead out. Where the kernel lacks it (before 5.6, or under
 //! a strict seccomp profile) and on other Unix systems, the path is resolved first and then walked
-//! without following links, which is as strict and slower. On other systems a path is checked
-//! before it is opened, and who may write into the root can win a race between the two.
+//! without following links, which is as strict and slower; each policy on links is kept in both
+//! ways. On other systems a path is checked before it is opened, and who may write into the root
+//! can win a race between the two.
 //!
 //! A directory with a slash behind it answers with its first index file, or with a list of what is
 //! in it ([`StaticFiles::listing`]). Without the slash it redirects to the one with it, if there is

@@ -32,7 +32,7 @@ fn write(html: &mut String, page: &Page<'_>, asked: &Asked<'_>) -> fmt::Result {
         writeln!(
             html,
             "<p role=\"note\">There is more in this directory: only the first {total} entries \
-             are shown.</p>"
+             are listed.</p>"
         )?;
     }
     match page.entries.is_empty() {

@@ -215,7 +215,7 @@ fn a_directory_with_more_says_so() {
     };
     let page = html(&listed, "/files/", None);
     assert!(
-        page.contains("only the first 5 entries are shown"),
+        page.contains("only the first 5 entries are listed"),
         "{page}"
     );
 }

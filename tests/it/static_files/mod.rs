@@ -33,6 +33,8 @@ mod listing_names;
 mod manifests;
 #[cfg(target_os = "linux")]
 mod policy;
+#[cfg(target_os = "linux")]
+mod races;
 mod redirects;
 mod representation;
 mod roots;
@@ -46,6 +48,8 @@ mod sources;
 mod spa;
 #[cfg(target_os = "linux")]
 mod spellings;
+#[cfg(unix)]
+mod symlinks;
 #[cfg(target_os = "linux")]
 mod tags;
 mod tree;

@@ -262,3 +262,45 @@ fn a_link_says_the_same_with_and_without_a_descriptor() -> io::Result<()> {
     assert!(read_link_by_name(root.as_fd(), OsStr::new("none")).is_err());
     Ok(())
 }
+
+#[test]
+fn a_walk_stays_inside_while_a_directory_becomes_a_link() -> io::Result<()> {
+    use std::time::Instant;
+
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    let temporary = linked()?;
+    let root = temporary.path().join("root");
+    let (inside, link) = (root.join("swap"), root.join("link"));
+    fs::create_dir(&inside)?;
+    fs::write(inside.join("secret"), "public")?;
+    symlink(temporary.path(), &link)?;
+    symlink("../swap/secret", root.join("dir/through"))?;
+    let [_, walking] = both_ways(&root);
+    let until = Instant::now() + Duration::from_secs(1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while Instant::now() < until {
+                renameat_with(CWD, &inside, CWD, &link, RenameFlags::EXCHANGE).expect("swapped");
+            }
+        });
+        for symlinks in [Symlinks::Within, Symlinks::OwnerMatch, Symlinks::None] {
+            let (walking, root) = (&walking, &root);
+            scope.spawn(move || {
+                let mut seen = 0;
+                while Instant::now() < until {
+                    for name in ["swap/secret", "dir/through"] {
+                        let opened = walking.open(root, Path::new(name), symlinks, Wait::Blocking);
+                        let Ok(mut file) = opened else { continue };
+                        let mut content = String::new();
+                        file.read_to_string(&mut content).expect("read");
+                        assert_eq!(content, "public", "{name}, {symlinks:?}");
+                        seen += 1;
+                    }
+                }
+                assert!(seen > 0, "{symlinks:?}: it was never there");
+            });
+        }
+    });
+    Ok(())
+}

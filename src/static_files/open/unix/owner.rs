@@ -129,11 +129,10 @@ fn below_root<'a>(root: &Path, target: &'a Path) -> io::Result<&'a Path> {
     if let Ok(below) = target.strip_prefix(root) {
         return Ok(below);
     }
-    let resolved = root.canonicalize()?;
-    target
-        .strip_prefix(resolved)
-        .ok()
-        .ok_or_else(|| Errno::XDEV.into())
+    match target.strip_prefix(root.canonicalize()?) {
+        Ok(below) => Ok(below),
+        Err(_) => Err(Errno::XDEV.into()),
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
