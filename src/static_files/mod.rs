@@ -80,8 +80,9 @@
 //!   times agree. Or from the content, or from a file beside the file: [`EntityTags`]. Of a time that
 //!   says nothing (one before 1990, which tools give to all files: 0 or 1 by Nix and reproducible
 //!   images, 1980 by zip, 1985 by npm; the future) the tag is made from the content, since a wrong
-//!   304 is worse than none. A file that was changed less than 20 milliseconds ago (two seconds, where times are
-//!   whole seconds) may change again in the same tick of its clock: its tag is weak and another one.
+//!   304 is worse than none. A file that was changed less than 20 milliseconds ago (two seconds,
+//!   where times are whole seconds) may change again in the same tick of its clock: its tag is weak
+//!   and another one.
 //! * `Last-Modified` in whole seconds, where the time says something.
 //! * `Cache-Control` and other fields by rules ([`StaticFiles::cache_control`],
 //!   [`StaticFiles::header`]), and `immutable` for names with a hash

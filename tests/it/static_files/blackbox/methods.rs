@@ -4,7 +4,6 @@ use super::{
     probe::{Probe, Request, ask, get, probe, status},
     site::TEN,
 };
-use crate::support::awaited::Feature;
 
 pub fn probes() -> Vec<Probe> {
     let whole = || status([200]).body(TEN);
@@ -198,8 +197,7 @@ fn messages() -> Vec<Probe> {
             "no Host",
             get("/ten.txt").without_host(),
             status([400]),
-        )
-        .needs(Feature::HostRefused),
+        ),
         probe(
             "RFC 9112 §3.2",
             "two Hosts",
@@ -207,15 +205,13 @@ fn messages() -> Vec<Probe> {
                 .with("Host", "one.example")
                 .with("Host", "two.example"),
             status([400]),
-        )
-        .needs(Feature::HostRefused),
+        ),
         probe(
             "RFC 9112 §3.2",
             "a Host that is none",
             get("/ten.txt").with("Host", "exam ple"),
             status([400]),
-        )
-        .needs(Feature::HostRefused),
+        ),
         // "MUST accept the absolute-form in requests".
         probe(
             "RFC 9112 §3.2.2",
