@@ -62,6 +62,8 @@ pub enum ErrorKind {
     QueueTimeout,
     /// No connection to the upstream came free in time: 503.
     UpstreamBusy,
+    /// There is no upstream to ask: all are taken out, drained, or known to be down: 503.
+    UpstreamUnavailable,
     /// The upstream could not be reached: 502.
     UpstreamConnect,
     /// The upstream did not accept a connection in time: 504.
@@ -120,7 +122,9 @@ impl Error {
             | RequestBodyTooLarge
             | UnknownTransferCoding
             | UnsupportedMethod => Fault::Client,
-            Service | Io | QueueFull | QueueTimeout | UpstreamBusy => Fault::Gateway,
+            Service | Io | QueueFull | QueueTimeout | UpstreamBusy | UpstreamUnavailable => {
+                Fault::Gateway
+            }
             UpstreamConnect
             | UpstreamConnectTimeout
             | UpstreamReset
@@ -136,7 +140,12 @@ impl Error {
         use ErrorKind::*;
         matches!(
             self.kind,
-            QueueFull | QueueTimeout | UpstreamBusy | UpstreamConnect | UpstreamConnectTimeout
+            QueueFull
+                | QueueTimeout
+                | UpstreamBusy
+                | UpstreamUnavailable
+                | UpstreamConnect
+                | UpstreamConnectTimeout
         )
     }
 
@@ -150,7 +159,9 @@ impl Error {
             RequestBodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             UnknownTransferCoding | UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
             Service | Io => StatusCode::INTERNAL_SERVER_ERROR,
-            QueueFull | QueueTimeout | UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
+            QueueFull | QueueTimeout | UpstreamBusy | UpstreamUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             UpstreamConnect | UpstreamReset | UpstreamProtocol => StatusCode::BAD_GATEWAY,
             UpstreamConnectTimeout | UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -179,6 +190,7 @@ impl fmt::Display for Error {
             QueueFull => "too many requests are waiting",
             QueueTimeout => "the request waited too long for its turn",
             UpstreamBusy => "no connection to the upstream came free in time",
+            UpstreamUnavailable => "there is no upstream to ask",
             UpstreamConnect => "the upstream could not be reached",
             UpstreamConnectTimeout => "the upstream did not accept a connection in time",
             UpstreamReset => "the upstream broke the connection off",

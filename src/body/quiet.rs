@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Runs from the first poll that found nothing until [`rest`](Quiet::rest). What is never waited
 /// for costs no timer.
@@ -26,6 +26,38 @@ impl Quiet {
         }
     }
 
+    /// Another limit, from the next poll on.
+    pub(crate) fn limit(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.running = false;
+    }
+
+    /// Ready when it was quiet for too long, if that counts, or at a moment.
+    pub(crate) fn poll_until(
+        &mut self,
+        moment: Option<Instant>,
+        counts: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let Some(moment) = moment else {
+            return match counts {
+                true => self.poll(cx),
+                false => Poll::Pending,
+            };
+        };
+        if counts && self.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(moment)));
+        if !counts || sleep.deadline() > moment {
+            self.running &= counts;
+            sleep.as_mut().reset(moment);
+        }
+        sleep.as_mut().poll(cx)
+    }
+
     /// Something was heard: the next poll begins anew.
     pub(crate) fn rest(&mut self) {
         self.running = false;
@@ -36,10 +68,7 @@ impl Quiet {
         let limit = self.limit;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(limit)));
         if !self.running {
-            // A limit beyond what an `Instant` can say is none.
-            if let Some(end) = Instant::now().checked_add(limit) {
-                sleep.as_mut().reset(end);
-            }
+            sleep.as_mut().reset(after(limit));
             self.running = true;
         }
         sleep.as_mut().poll(cx)
@@ -52,4 +81,11 @@ impl Quiet {
             self.running = true;
         }
     }
+}
+
+/// A limit beyond what an `Instant` can say is none, for as long as anybody will wait.
+fn after(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit)
+        .unwrap_or_else(|| now + Duration::from_secs(60 * 60 * 24 * 365 * 30))
 }

@@ -1,14 +1,11 @@
 //! When something was last heard of, told from where it happens to where the time runs.
 
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::body::quiet::Quiet;
@@ -66,47 +63,5 @@ impl Patience {
             }
             self.quiet.restart_from(last);
         }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A request body that tells when a piece of it was taken by the upstream, and when the
-    /// upstream waits for the client.
-    pub(super) struct Upload<B> {
-        #[pin]
-        inner: B,
-        activity: Activity,
-    }
-}
-
-impl<B> Upload<B> {
-    pub(super) fn new(inner: B, activity: Activity) -> Self {
-        Self { inner, activity }
-    }
-}
-
-impl<B: http_body::Body<Data = Bytes>> http_body::Body for Upload<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = self.project();
-        let frame = this.inner.poll_frame(cx);
-        match frame {
-            Poll::Ready(_) => this.activity.heard(),
-            Poll::Pending => this.activity.set(None),
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }

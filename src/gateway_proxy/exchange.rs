@@ -1,22 +1,27 @@
 //! One request, from what the client sent to what the client gets.
 
-use std::{error::Error as _, future::poll_fn, sync::Arc, task::Poll};
+use std::{error::Error as _, future::poll_fn, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode};
-use http_body::Body as _;
-use hyper::body::Incoming;
+
+use tokio::time::Instant;
 
 use super::{
-    activity::{Activity, Patience},
     layer::Shared,
     pool::{Lease, Need},
     request::{Content, Head},
     response::{self, ResponseBody},
+    server::Server,
     upgrade,
-    upstream::{Upstream, http::Failure},
+    upstream::{Address, Call, Failure, Outgoing, Patience},
 };
 use crate::{Body, BoxError, Error, ErrorKind, Fault, body::answer};
+
+/// How long a body waits to be asked for. RFC 9110 §10.1.1: a client that waits for a 100 "SHOULD
+/// NOT wait for an indefinite period before sending the content", since there are servers that
+/// never say so.
+const CONTINUE: Duration = Duration::from_secs(1);
 
 /// Passes a request on. Dropped before its end, it closes the connection that it has taken.
 pub(super) async fn forward<B>(shared: Arc<Shared>, request: Request<B>) -> Response<Body>
@@ -27,138 +32,159 @@ where
     let version = request.version();
     match try_forward(&shared, request).await {
         Ok(response) => response,
-        Err(error) => {
-            tell(shared.pool.upstream(), &error);
+        Err(Unanswered { error, upstream }) => {
+            tell(upstream.as_ref(), &error);
             answer::refuse_body(error, version)
         }
     }
 }
 
-async fn try_forward<B>(shared: &Shared, request: Request<B>) -> Result<Response<Body>, Error>
+/// Why a request has no answer, and who was asked last.
+struct Unanswered {
+    error: Error,
+    upstream: Option<Address>,
+}
+
+impl<E: Into<Error>> From<E> for Unanswered {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            upstream: None,
+        }
+    }
+}
+
+impl Unanswered {
+    fn by(server: &Server) -> impl FnOnce(Error) -> Self {
+        |error| Self {
+            error,
+            upstream: Some(server.address().clone()),
+        }
+    }
+}
+
+async fn try_forward<B>(shared: &Shared, request: Request<B>) -> Result<Response<Body>, Unanswered>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let (mut head, upgrade) = Head::prepare(&shared.config, shared.pool.upstream(), parts)?;
+    let (mut head, upgrade) = Head::prepare(&shared.config, parts)?;
     let spool = &shared.config.spool;
-    let content = if body.is_end_stream() {
+    let mut content = if body.is_end_stream() {
         Content::Empty
-    } else if shared.config.streams_requests {
+    } else if shared.config.streams(head.path()) {
         Content::Streamed(Body::new(spool.guard(body)?))
     } else {
         Content::Spooled(spool.collect(body).await?)
     };
     head.frame(&content);
 
-    let method = head.method.clone();
-    let (response, lease) = exchange(shared, head, content, upgrade.is_some()).await?;
-    let (mut parts, incoming) = response.into_parts();
-    let protocol = response::prepare(&mut parts, &method)?;
+    let deadline = shared.config.total_timeout;
+    let deadline = deadline.and_then(|total| Instant::now().checked_add(total));
+    let answered = exchange(shared, &mut head, &mut content, upgrade.is_some(), deadline).await?;
+    let (mut parts, ()) = answered.head.into_parts();
+    let protocol = response::prepare(&mut parts);
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         let idle_timeout = shared.config.upgrade_idle_timeout;
+        let lease = answered.lease;
         upgrade::accept(upgrade, protocol, &mut parts.headers, lease, idle_timeout)?;
         return Ok(Response::from_parts(parts, Body::empty()));
     }
-    let body = receive(shared, incoming, lease).await;
+    let body = ResponseBody::new(answered.call, answered.lease, shared.config.read_timeout);
+    let body = match http_body::Body::is_end_stream(&body) {
+        true => Body::empty(),
+        false => Body::new(body),
+    };
     Ok(Response::from_parts(parts, body))
+}
+
+/// The head of an answer, and where the rest of it comes from.
+struct Answered {
+    head: Response<()>,
+    call: Call,
+    lease: Lease,
 }
 
 /// Sends the request, and once more if the connection was a kept one that the upstream has closed
 /// in the meantime.
 async fn exchange(
     shared: &Shared,
-    head: Head,
-    mut content: Content,
+    head: &mut Head,
+    content: &mut Content,
     is_upgrade: bool,
-) -> Result<(Response<Incoming>, Lease), Error> {
-    let need = if is_upgrade { Need::Fresh } else { Need::Any };
-    let mut lease = shared.pool.lease(need).await?;
+    deadline: Option<Instant>,
+) -> Result<Answered, Unanswered> {
+    // RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." So they
+    // are not sent where they may have to be.
+    let may_repeat = head.method.is_idempotent() && content.is_replayable();
+    let need = match (may_repeat || shared.config.reuses_always) && !is_upgrade {
+        true => Need::Any,
+        false => Need::Fresh,
+    };
+    let server = {
+        let members = shared.table.members();
+        let usable = members.pick(|server| !server.is_draining());
+        usable
+            .cloned()
+            .ok_or(Error::new(ErrorKind::UpstreamUnavailable))?
+    };
+    server.count_request();
+    let lease = server.pool().lease(need, deadline).await;
+    let lease = lease.map_err(Unanswered::by(&server))?;
     let was_used = lease.connection.was_used();
-    // RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests."
-    let may_repeat = was_used && head.method.is_idempotent() && content.is_replayable();
-    let spare = may_repeat.then(|| head.clone());
-    let (body, activity) = content.take();
-    let request = head.into_request(body);
-    let failure = match send(shared, &mut lease, request, activity.clone()).await? {
-        Ok(response) => return Ok((response, lease)),
-        Err(failure) => failure,
-    };
-
-    let (request, activity) = match (failure, spare) {
-        // Nothing of it was sent: any request may be tried again.
-        (
-            Failure {
-                untaken: Some(request),
-                ..
-            },
-            _,
-        ) if was_used => (*request, activity),
-        (failure, Some(head)) if !failure.was_heard && !failure.error.is_user() => {
-            let (body, activity) = content.take();
-            (head.into_request(body), activity)
+    let sent = match send(shared, head, content, lease, deadline).await {
+        Err((failure, lease)) if was_used && !failure.was_heard && may_repeat => {
+            tracing::debug!(upstream = %server.address(), "a kept connection was closed; trying a fresh one");
+            let lease = lease.renew(deadline).await;
+            let lease = lease.map_err(Unanswered::by(&server))?;
+            send(shared, head, content, lease, deadline).await
         }
-        (failure, _) => return Err(classify(failure)),
+        sent => sent,
     };
-    tracing::debug!(upstream = %shared.pool.upstream(), "a kept connection was closed; trying a fresh one");
-    let mut lease = lease.renew().await?;
-    let response = send(shared, &mut lease, request, activity).await?;
-    Ok((response.map_err(classify)?, lease))
+    sent.map_err(|(failure, _)| {
+        server.count_failure();
+        Unanswered::by(&server)(failure.error)
+    })
 }
 
 async fn send(
     shared: &Shared,
-    lease: &mut Lease,
-    request: Request<Body>,
-    activity: Option<Activity>,
-) -> Result<Result<Response<Incoming>, Failure>, Error> {
-    let mut patience = Patience::new(shared.config.response_timeout, activity);
-    lease
-        .connection
-        .send(request, |cx| patience.poll(cx))
-        .await
-        .ok_or_else(|| ErrorKind::UpstreamTimeout.into())
-}
-
-/// The body of the answer; the connection stays with it until it is over.
-async fn receive(shared: &Shared, incoming: Incoming, lease: Lease) -> Body {
-    let mut body = ResponseBody::new(incoming, lease, shared.config.read_timeout);
-    if body.is_end_stream() {
-        poll_fn(|cx| {
-            body.finish(cx);
-            Poll::Ready(())
-        })
-        .await;
-        return Body::empty();
-    }
-    Body::new(body)
-}
-
-fn classify(failure: Failure) -> Error {
-    let Failure {
-        error,
-        was_heard,
-        untaken,
-    } = failure;
-    // The request's own body broke off, and said why.
-    if let Some(error) = response::find::<Error>(&error) {
-        return error.clone();
-    }
-    let kind = if error.is_user() {
-        ErrorKind::Io
-    } else if error.is_parse() || untaken.is_some() && was_heard {
-        ErrorKind::UpstreamProtocol
-    } else {
-        ErrorKind::UpstreamReset
+    head: &mut Head,
+    content: &mut Content,
+    mut lease: Lease,
+    deadline: Option<Instant>,
+) -> Result<Answered, (Failure, Lease)> {
+    let mut bytes = BytesMut::new();
+    head.write(lease.address(), &mut bytes);
+    let is_held = head.holds(content);
+    let (body, coding) = content.take();
+    let request = Outgoing {
+        method: head.method.clone(),
+        head: bytes,
+        body,
+        coding,
+        is_held,
     };
-    Error::new(kind).with_source(error)
+    let patience = Patience {
+        response: shared.config.response_timeout,
+        deadline,
+        hold: CONTINUE,
+    };
+    let connection = &mut lease.connection;
+    let mut call = Call::new(connection, request, &patience);
+    match poll_fn(|cx| call.poll_head(connection, cx)).await {
+        Ok(head) => Ok(Answered { head, call, lease }),
+        Err(failure) => Err((failure, lease)),
+    }
 }
 
 /// Tells the operator; never what the request held.
-fn tell(upstream: &Upstream, error: &Error) {
+fn tell(upstream: Option<&Address>, error: &Error) {
+    let upstream = upstream.map(tracing::field::display);
     let cause = error.source().map(tracing::field::display);
     match error.fault() {
-        Fault::Client => tracing::debug!(reason = %error, cause, "refused a request"),
-        _ => tracing::warn!(%upstream, reason = %error, cause, "a request got no answer"),
+        Fault::Client => tracing::debug!(upstream, reason = %error, cause, "refused a request"),
+        _ => tracing::warn!(upstream, reason = %error, cause, "a request got no answer"),
     }
 }

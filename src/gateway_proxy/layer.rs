@@ -1,23 +1,23 @@
 //! What you can say to a gateway proxy.
 
+mod limits;
+mod upstream;
+
 use std::{error, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::uri::{Authority, Scheme};
 use ipnet::IpNet;
 use tower_layer::Layer;
 
-use super::{
-    GatewayProxyService,
-    pool::{Limits, Pool},
-    upstream::{InvalidUpstream, Upstream},
-};
+pub use self::upstream::Upstream;
+use super::{GatewayProxyService, Handle, pool::Limits, table::Table, upstream::InvalidUpstream};
 use crate::{PathPolicy, body::spool::Spool, semantics::mount::Prefix};
 
 /// Passes requests to an application server. See the [module docs](super) for an example.
 ///
 /// A layer (what is [`at`](GatewayProxy::at) its prefixes goes to the upstream, the rest to the
-/// inner service) and a service of its own. Its clones, and the services it makes, share one
-/// pool of connections; a setter makes a new pool.
+/// inner service) and a service of its own. Its clones, and the services it makes, share their
+/// connections and what is known of the upstreams; a setter begins anew.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct GatewayProxy {
@@ -27,7 +27,7 @@ pub struct GatewayProxy {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: Config,
-    pub(super) pool: Arc<Pool>,
+    pub(super) table: Table,
 }
 
 #[derive(Clone, Debug)]
@@ -41,9 +41,11 @@ pub(super) struct Config {
     pub(super) trusts_unix_peers: bool,
     pub(super) drops_ambiguous_names: bool,
     pub(super) spool: Spool,
-    pub(super) streams_requests: bool,
+    pub(super) streams: Streams,
+    pub(super) reuses_always: bool,
     pub(super) response_timeout: Duration,
     pub(super) read_timeout: Duration,
+    pub(super) total_timeout: Option<Duration>,
     pub(super) upgrade_idle_timeout: Duration,
     pub(super) limits: Limits,
 }
@@ -77,6 +79,55 @@ pub enum ForwardedHeaders {
     Neither,
 }
 
+/// Which request bodies are sent on as they come.
+#[derive(Clone, Debug)]
+pub(super) enum Streams {
+    All,
+    /// Those below these paths.
+    At(Vec<Prefix>),
+}
+
+impl Config {
+    fn new() -> Self {
+        Self {
+            prefixes: Vec::new(),
+            paths: PathPolicy::new(),
+            host: HostPolicy::Keep,
+            forwarded: ForwardedHeaders::Both,
+            scheme: Scheme::HTTP,
+            trusted: Vec::new(),
+            trusts_unix_peers: false,
+            drops_ambiguous_names: true,
+            spool: Spool::new(),
+            streams: Streams::At(Vec::new()),
+            reuses_always: false,
+            response_timeout: Duration::from_secs(60),
+            read_timeout: Duration::from_secs(60),
+            total_timeout: None,
+            upgrade_idle_timeout: Duration::from_secs(60 * 60),
+            limits: Limits {
+                max_connections: 512,
+                max_waiting: 1024,
+                max_idle: 64,
+                wait: Duration::from_secs(5),
+                connect: Duration::from_secs(5),
+                idle: Duration::from_millis(1500),
+                max_age: Duration::from_secs(60 * 60),
+                max_requests: 1000,
+                max_head: 64 << 10,
+            },
+        }
+    }
+
+    /// Whether the body of a request for this path is sent on as it comes.
+    pub(super) fn streams(&self, path: &str) -> bool {
+        match &self.streams {
+            Streams::All => true,
+            Streams::At(prefixes) => prefixes.iter().any(|prefix| prefix.strip(path).is_some()),
+        }
+    }
+}
+
 impl GatewayProxy {
     /// A proxy to the upstream at `url`: `http://host:port`, or `http+unix:/path/of/socket`.
     ///
@@ -87,44 +138,48 @@ impl GatewayProxy {
     ///
     /// If it is not such a URL, or one with a path, a query, or a user name.
     pub fn to(url: &str) -> Result<Self, InvalidUpstream> {
-        let config = Config {
-            prefixes: Vec::new(),
-            paths: PathPolicy::new(),
-            host: HostPolicy::Keep,
-            forwarded: ForwardedHeaders::Both,
-            scheme: Scheme::HTTP,
-            trusted: Vec::new(),
-            trusts_unix_peers: false,
-            drops_ambiguous_names: true,
-            spool: Spool::new(),
-            streams_requests: false,
-            response_timeout: Duration::from_secs(60),
-            read_timeout: Duration::from_secs(60),
-            upgrade_idle_timeout: Duration::from_secs(60 * 60),
-            limits: Limits {
-                max_connections: 512,
-                max_waiting: 1024,
-                max_idle: 64,
-                wait: Duration::from_secs(5),
-                connect: Duration::from_secs(5),
-                idle: Duration::from_millis(1500),
-                max_head: 64 << 10,
-            },
-        };
-        Ok(Self::new(url.parse()?, config))
+        Self::to_all([url])
     }
 
-    fn new(upstream: Upstream, config: Config) -> Self {
-        let pool = Arc::new(Pool::new(upstream, config.limits.clone()));
+    /// A proxy to several upstreams that serve the same: each request goes to one of them.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not a URL as in [`to`](GatewayProxy::to).
+    pub fn to_all<U: AsRef<str>>(
+        urls: impl IntoIterator<Item = U>,
+    ) -> Result<Self, InvalidUpstream> {
+        let upstreams = urls.into_iter().map(|url| Upstream::new(url.as_ref()));
+        Ok(Self::to_upstreams(
+            upstreams.collect::<Result<Vec<_>, _>>()?,
+        ))
+    }
+
+    /// A proxy to upstreams of which more is said than where they are.
+    ///
+    /// Without any, every request is answered 503 until the [`handle`](GatewayProxy::handle) adds
+    /// one.
+    pub fn to_upstreams(upstreams: impl IntoIterator<Item = Upstream>) -> Self {
+        Self::new(upstreams.into_iter().collect(), Config::new())
+    }
+
+    fn new(upstreams: Vec<Upstream>, config: Config) -> Self {
+        let table = Table::new(upstreams, &config);
         Self {
-            shared: Arc::new(Shared { config, pool }),
+            shared: Arc::new(Shared { config, table }),
         }
     }
 
     fn with(self, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.shared.config.clone();
         change(&mut config);
-        Self::new(self.shared.pool.upstream().clone(), config)
+        Self::new(self.shared.table.upstreams(), config)
+    }
+
+    /// What looks at the upstreams while the proxy runs, and changes them.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(&self.shared))
     }
 
     /// Sends the paths below `prefix` to the upstream; may be given more than once. Without any,
@@ -210,81 +265,24 @@ impl GatewayProxy {
     /// (and a synchronous worker) for as long as it likes to send, and a request with a body is
     /// not tried again on a fresh connection. The spool's limit and timeout still hold.
     pub fn stream_requests(self) -> Self {
-        self.with(|config| config.streams_requests = true)
+        self.with(|config| config.streams = Streams::All)
     }
 
-    /// How long a connection may take to be made, with the lookup of its name. Defaults to 5
-    /// seconds; beyond, the answer is 504.
-    pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.limits.connect = timeout)
-    }
-
-    /// How long the head of an answer may take once the request is sent, and how long the
-    /// upstream may take no more of a request. Defaults to 60 seconds, as nginx's
-    /// `proxy_read_timeout`; beyond, the answer is 504.
-    pub fn response_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.response_timeout = timeout)
-    }
-
-    /// How long the body of an answer may pause. Defaults to 60 seconds; beyond, the client's
-    /// connection is broken off. Raise it for event streams that are quiet for longer.
-    pub fn read_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.read_timeout = timeout)
-    }
-
-    /// How long an upgraded connection may be quiet in both directions. Defaults to one hour:
-    /// WebSocket peers that care send a ping every minute or less, and those that do not should
-    /// not be cut. It costs two descriptors for each peer that vanished without a word.
-    pub fn upgrade_idle_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.upgrade_idle_timeout = timeout)
-    }
-
-    /// How many connections to the upstream are used at once. Defaults to 512.
-    ///
-    /// A connection counts until the body of its answer is over, an upgraded one until it ends.
-    /// Set it to what the upstream can work on: more only wait in its backlog, where they cannot
-    /// be told to go away.
+    /// Sends request bodies below this path as they come; may be given more than once. See
+    /// [`stream_requests`](GatewayProxy::stream_requests) for what it costs.
     ///
     /// # Panics
     ///
-    /// If it is zero.
+    /// If `prefix` is not a canonical path that begins with a slash.
     #[track_caller]
-    pub fn max_connections(self, max: usize) -> Self {
-        assert!(max > 0, "with no connection nothing is ever answered");
-        let max = max.min(tokio::sync::Semaphore::MAX_PERMITS);
-        self.with(|config| config.limits.max_connections = max)
-    }
-
-    /// How many requests may wait for a connection, in the order of their coming. Defaults to
-    /// 1024; the next is answered 503 at once. Each costs its head and its spooled body.
-    pub fn max_waiting(self, max: usize) -> Self {
-        self.with(|config| config.limits.max_waiting = max)
-    }
-
-    /// How long a request waits for a connection. Defaults to 5 seconds; beyond, the answer is
-    /// 503.
-    pub fn pool_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.limits.wait = timeout)
-    }
-
-    /// How many connections are kept when nobody uses them. Defaults to 64; zero keeps none.
-    pub fn max_idle(self, max: usize) -> Self {
-        self.with(|config| config.limits.max_idle = max)
-    }
-
-    /// How long a connection is kept when nobody uses it. Defaults to 1.5 seconds.
-    ///
-    /// It should be shorter than the upstream's own limit, or requests are sent into connections
-    /// that are being closed: Gunicorn's `keepalive` is 2 seconds, and says so nowhere on the
-    /// wire.
-    pub fn idle_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.limits.idle = timeout)
-    }
-
-    /// How many bytes the head of an answer may have. Defaults to 64 KiB (and 100 fields, which
-    /// is fixed); beyond, the answer is 502.
-    pub fn max_response_head(self, bytes: usize) -> Self {
-        self.with(|config| config.limits.max_head = bytes)
+    pub fn stream_requests_at(self, prefix: &str) -> Self {
+        match prefix.parse() {
+            Ok(prefix) => self.with(|config| match &mut config.streams {
+                Streams::All => {}
+                Streams::At(prefixes) => prefixes.push(prefix),
+            }),
+            Err(invalid) => panic!("{invalid}"),
+        }
     }
 }
 

@@ -69,6 +69,7 @@
 //! | what | answer | [`ErrorKind`](crate::ErrorKind) |
 //! |---|---|---|
 //! | no connection came free in time, or too many wait | 503 | `UpstreamBusy` |
+//! | there is no server, or none that may be asked | 503 | `UpstreamUnavailable` |
 //! | refused, unreachable, no such name | 502 | `UpstreamConnect` |
 //! | not connected in time | 504 | `UpstreamConnectTimeout` |
 //! | closed or reset before the head of the answer was whole | 502 | `UpstreamReset` |
@@ -103,16 +104,20 @@
 
 mod activity;
 mod exchange;
+mod handle;
 mod layer;
 mod pool;
 mod request;
 mod response;
+mod server;
 mod service;
+mod table;
 mod upgrade;
 mod upstream;
 
 pub use self::{
-    layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork},
+    handle::{Handle, UpstreamStatus},
+    layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork, Upstream},
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},
     upstream::InvalidUpstream,
 };

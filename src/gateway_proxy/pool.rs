@@ -4,9 +4,8 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    task::Context,
     time::Duration,
 };
 
@@ -14,10 +13,10 @@ use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::AbortHandle,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-use super::upstream::{Upstream, http::Connection};
+use super::upstream::{Address, Call, Connection};
 use crate::{Error, ErrorKind};
 
 /// What a pool is held to. The defaults and their reasons are with the setters of
@@ -30,16 +29,19 @@ pub(super) struct Limits {
     pub(super) wait: Duration,
     pub(super) connect: Duration,
     pub(super) idle: Duration,
+    pub(super) max_age: Duration,
+    pub(super) max_requests: u64,
     pub(super) max_head: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Pool {
-    upstream: Upstream,
+    address: Address,
     limits: Limits,
     /// One for each connection in use. tokio hands them out in the order of asking.
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
+    connected: AtomicU64,
     idle: Mutex<IdleList>,
 }
 
@@ -56,6 +58,15 @@ struct IdleList {
 struct Idle {
     connection: Connection,
     since: Instant,
+}
+
+/// What a pool is doing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counts {
+    pub(super) in_use: usize,
+    pub(super) idle: usize,
+    pub(super) waiting: usize,
+    pub(super) connected: u64,
 }
 
 /// Which connection will do.
@@ -77,23 +88,46 @@ pub(super) struct Lease {
 }
 
 impl Pool {
-    pub(super) fn new(upstream: Upstream, limits: Limits) -> Self {
+    pub(super) fn new(address: Address, limits: Limits) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             waiting: AtomicUsize::new(0),
+            connected: AtomicU64::new(0),
             idle: Mutex::default(),
-            upstream,
+            address,
             limits,
         }
     }
 
-    pub(super) fn upstream(&self) -> &Upstream {
-        &self.upstream
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
-    /// A connection to use, in the order of asking.
-    pub(super) async fn lease(self: &Arc<Self>, need: Need) -> Result<Lease, Error> {
-        let permit = self.permit().await?;
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            in_use: self.in_use(),
+            idle: self.idle().connections.len(),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            connected: self.connected.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether a request would have to wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.permits.available_permits() == 0
+    }
+
+    fn in_use(&self) -> usize {
+        self.limits.max_connections - self.permits.available_permits()
+    }
+
+    /// A connection to use, in the order of asking; no later than the deadline.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        need: Need,
+        deadline: Option<Instant>,
+    ) -> Result<Lease, Error> {
+        let permit = self.permit(deadline).await?;
         let kept = match need {
             Need::Any => self.take_idle(),
             Need::Fresh => {
@@ -103,7 +137,7 @@ impl Pool {
         };
         let connection = match kept {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => self.connect(deadline).await?,
         };
         Ok(Lease {
             connection,
@@ -112,33 +146,51 @@ impl Pool {
         })
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+    async fn permit(&self, deadline: Option<Instant>) -> Result<OwnedSemaphorePermit, Error> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(permit);
         }
         let busy = || Error::new(ErrorKind::UpstreamBusy);
         let _place = Place::take(&self.waiting, self.limits.max_waiting).ok_or_else(busy)?;
         let permit = Arc::clone(&self.permits).acquire_owned();
-        match timeout(self.limits.wait, permit).await {
-            Ok(permit) => permit.map_err(|closed| busy().with_source(closed)),
-            Err(elapsed) => Err(busy().with_source(elapsed)),
+        match within(self.limits.wait, deadline, permit).await {
+            Some(permit) => permit.map_err(|closed| busy().with_source(closed)),
+            None => Err(busy()),
         }
     }
 
-    async fn connect(&self) -> Result<Connection, Error> {
-        let connection = Connection::open(&self.upstream, self.limits.max_head);
-        match timeout(self.limits.connect, connection).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(Error::new(ErrorKind::UpstreamConnect).with_source(error)),
-            Err(elapsed) => Err(Error::new(ErrorKind::UpstreamConnectTimeout).with_source(elapsed)),
+    async fn connect(&self, deadline: Option<Instant>) -> Result<Connection, Error> {
+        let connection = Connection::open(&self.address, self.limits.max_head);
+        match within(self.limits.connect, deadline, connection).await {
+            Some(Ok(connection)) => {
+                self.connected.fetch_add(1, Ordering::Relaxed);
+                Ok(connection)
+            }
+            Some(Err(error)) => Err(Error::new(ErrorKind::UpstreamConnect).with_source(error)),
+            None => Err(ErrorKind::UpstreamConnectTimeout.into()),
         }
+    }
+
+    /// Makes connections until this many are idle, so that the first requests need not wait for
+    /// them. How many were made.
+    pub(super) async fn warm_up(self: &Arc<Self>, connections: usize) -> Result<usize, Error> {
+        let most = self.limits.max_idle.min(self.limits.max_connections);
+        let mut made = 0;
+        while self.idle().connections.len() + self.in_use() < connections.min(most) {
+            let connection = self.connect(None).await?;
+            self.put_back(connection);
+            made += 1;
+        }
+        Ok(made)
     }
 
     fn take_idle(&self) -> Option<Connection> {
         // One at a time, so that a closed connection is dropped outside of the lock.
         loop {
             let idle = self.idle().connections.pop_back()?;
-            if idle.since.elapsed() < self.limits.idle && idle.connection.is_alive() {
+            let is_young = idle.since.elapsed() < self.limits.idle
+                && idle.connection.opened().elapsed() < self.limits.max_age;
+            if is_young && idle.connection.is_alive() {
                 return Some(idle.connection);
             }
         }
@@ -146,7 +198,7 @@ impl Pool {
 
     /// A fresh connection while others are idle would be one too many: the oldest makes room.
     fn make_room(&self) {
-        let in_use = self.limits.max_connections - self.permits.available_permits();
+        let in_use = self.in_use();
         let _oldest = {
             let mut idle = self.idle();
             let is_full = in_use + idle.connections.len() > self.limits.max_connections;
@@ -154,24 +206,37 @@ impl Pool {
         };
     }
 
-    fn put_back(self: &Arc<Self>, connection: Connection) {
+    fn put_back(self: &Arc<Self>, mut connection: Connection) {
         // Outside of a runtime nobody would close it when it is too old.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
+        let is_spent = connection.requests() >= self.limits.max_requests
+            || connection.opened().elapsed() >= self.limits.max_age;
+        if is_spent {
+            return;
+        }
+        connection.rest();
         let _oldest = {
             let mut idle = self.idle();
             idle.connections.push_back(Idle {
                 connection,
                 since: Instant::now(),
             });
-            if idle.reaper.is_none() {
+            // One whose runtime has ended does nothing more.
+            if idle.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
                 let reaper = runtime.spawn(reap(Arc::downgrade(self)));
                 idle.reaper = Some(reaper.abort_handle());
             }
             let is_full = idle.connections.len() > self.limits.max_idle;
             is_full.then(|| idle.connections.pop_front()).flatten()
         };
+    }
+
+    /// Closes every connection that nobody uses.
+    pub(super) fn close_idle(&self) {
+        let idle = std::mem::take(&mut self.idle().connections);
+        drop(idle);
     }
 
     /// Closes what is too old. When the next is; `None` when nothing is left.
@@ -192,6 +257,19 @@ impl Pool {
 
     fn idle(&self) -> MutexGuard<'_, IdleList> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a future gives within a time, and before a moment; `None` beyond.
+async fn within<F: Future>(
+    limit: Duration,
+    deadline: Option<Instant>,
+    future: F,
+) -> Option<F::Output> {
+    let limited = timeout(limit, future);
+    match deadline {
+        None => limited.await.ok(),
+        Some(deadline) => timeout_at(deadline, limited).await.ok()?.ok(),
     }
 }
 
@@ -221,17 +299,13 @@ impl Drop for Pool {
 impl Lease {
     /// The answer is over: the connection goes back if it can carry another request, and is
     /// closed if not, as when the request is not written to its end (an early answer).
-    pub(super) fn finish(self, cx: &mut Context<'_>) {
+    pub(super) fn finish(self, call: &Call) {
         let Self {
-            mut connection,
+            connection,
             pool,
             permit,
         } = self;
-        // The end of an answer is known before hyper has turned to the next request.
-        if !connection.is_idle() {
-            connection.drive(cx);
-        }
-        if connection.is_idle() {
+        if call.leaves_usable(&connection) {
             pool.put_back(connection);
         } else {
             drop(connection);
@@ -240,7 +314,7 @@ impl Lease {
     }
 
     /// Another connection in place of this one, which is closed; the turn is kept.
-    pub(super) async fn renew(self) -> Result<Self, Error> {
+    pub(super) async fn renew(self, deadline: Option<Instant>) -> Result<Self, Error> {
         let Self {
             connection,
             pool,
@@ -249,14 +323,14 @@ impl Lease {
         drop(connection);
         pool.make_room();
         Ok(Self {
-            connection: pool.connect().await?,
+            connection: pool.connect(deadline).await?,
             pool,
             permit,
         })
     }
 
-    pub(super) fn upstream(&self) -> &Upstream {
-        self.pool.upstream()
+    pub(super) fn address(&self) -> &Address {
+        self.pool.address()
     }
 
     /// For what goes on after the last answer: the connection without a way back.

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request,
     uri::{PathAndQuery, Scheme},
 };
 use http_body_util::BodyExt;
@@ -10,9 +10,8 @@ use hyper::upgrade::OnUpgrade;
 
 use super::{
     ForwardedHeaders, HostPolicy,
-    activity::{Activity, Upload},
     layer::Config,
-    upstream::Upstream,
+    upstream::{Address, Coding},
 };
 use crate::{
     Body, BoxError, Error, ErrorKind, PeerAddr,
@@ -25,11 +24,15 @@ use crate::{
 };
 
 /// The head of a request as it goes out.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Head {
     pub(super) method: Method,
-    target: Uri,
+    target: PathAndQuery,
     headers: HeaderMap,
+    /// Whether `Host` is that of whichever server it goes to.
+    is_named_by_server: bool,
+    /// Whether the client waits to be told that its body is wanted.
+    awaits_continue: bool,
 }
 
 /// A wish to speak another protocol on this connection.
@@ -55,7 +58,6 @@ impl Head {
     /// Reads the head of a request and makes it fit to be sent on.
     pub(super) fn prepare(
         config: &Config,
-        upstream: &Upstream,
         parts: request::Parts,
     ) -> Result<(Self, Option<Upgrade>), Error> {
         let request::Parts {
@@ -82,16 +84,24 @@ impl Head {
             drop_ambiguous(&mut headers);
         }
         identify(config, &mut headers, &extensions, &uri, host.as_ref());
-        let host = match &config.host {
-            HostPolicy::Keep => host.unwrap_or_else(|| upstream.host()),
-            HostPolicy::Upstream => upstream.host(),
-            HostPolicy::Fixed(authority) => {
-                HeaderValue::from_str(authority.as_str()).map_err(bad_request)?
+        let is_named_by_server = match (&config.host, host) {
+            (HostPolicy::Keep, Some(host)) => {
+                headers.insert(header::HOST, host);
+                false
+            }
+            (HostPolicy::Keep, None) | (HostPolicy::Upstream, _) => true,
+            (HostPolicy::Fixed(authority), _) => {
+                let host = HeaderValue::from_str(authority.as_str()).map_err(bad_request)?;
+                headers.insert(header::HOST, host);
+                false
             }
         };
-        headers.insert(header::HOST, host);
-        // The server has answered 100 when the body was first asked for.
-        headers.remove(header::EXPECT);
+        // RFC 9110 §10.1.1: "A server that receives a 100-continue expectation in an HTTP/1.0
+        // request MUST ignore that expectation."
+        let awaits_continue = headers.remove(header::EXPECT).is_some_and(|expectation| {
+            version > Version::HTTP_10
+                && expectation.as_bytes().eq_ignore_ascii_case(b"100-continue")
+        });
         if version >= Version::HTTP_2 {
             join_cookies(&mut headers);
         }
@@ -100,13 +110,18 @@ impl Head {
             method,
             target: origin_form(uri),
             headers,
+            is_named_by_server,
+            awaits_continue,
         };
         Ok((head, upgrade))
     }
 
-    /// Writes the fields that say where the body ends. hyper would do it too, but it takes an
-    /// unknown length for none on a GET.
+    /// Writes the fields that say where the body ends.
     pub(super) fn frame(&mut self, content: &Content) {
+        if self.holds(content) {
+            let expectation = HeaderValue::from_static("100-continue");
+            self.headers.insert(header::EXPECT, expectation);
+        }
         let headers = &mut self.headers;
         let had_length = headers.remove(header::CONTENT_LENGTH).is_some();
         let length = match content {
@@ -134,12 +149,21 @@ impl Head {
         }
     }
 
-    pub(super) fn into_request(self, body: Body) -> Request<Body> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.target;
-        *request.headers_mut() = self.headers;
-        request
+    pub(super) fn path(&self) -> &str {
+        self.target.path()
+    }
+
+    /// The head as the server at `address` is sent it.
+    pub(super) fn write(&mut self, address: &Address, out: &mut BytesMut) {
+        if self.is_named_by_server {
+            self.headers.insert(header::HOST, address.host());
+        }
+        address.write_head(&self.method, self.target.as_str(), &self.headers, out);
+    }
+
+    /// Whether the body is to be held until the upstream wants it.
+    pub(super) fn holds(&self, content: &Content) -> bool {
+        self.awaits_continue && matches!(content, Content::Streamed(_))
     }
 }
 
@@ -149,27 +173,27 @@ impl Content {
         !matches!(self, Self::Streamed(_))
     }
 
-    /// The body to send, and a way to see how it is getting on when that may take a while.
-    pub(super) fn take(&mut self) -> (Body, Option<Activity>) {
+    /// The body to send, and how its end is told.
+    pub(super) fn take(&mut self) -> (Body, Coding) {
         match self {
-            Self::Empty => (Body::empty(), None),
+            Self::Empty => (Body::empty(), Coding::Length(0)),
             Self::Spooled(spooled) => {
-                let body = with_trailers(spooled.body(), trailers_of(spooled));
-                if spooled.is_in_file() {
-                    observed(body)
-                } else {
-                    (body, None)
-                }
+                let trailers = trailers_of(spooled);
+                let coding = match trailers.is_empty() {
+                    true => Coding::Length(spooled.len()),
+                    false => Coding::Chunked,
+                };
+                (with_trailers(spooled.body(), trailers), coding)
             }
-            Self::Streamed(body) => observed(std::mem::take(body)),
+            Self::Streamed(body) => {
+                let coding = match http_body::Body::size_hint(body).exact() {
+                    Some(length) => Coding::Length(length),
+                    None => Coding::Chunked,
+                };
+                (std::mem::take(body), coding)
+            }
         }
     }
-}
-
-fn observed(body: Body) -> (Body, Option<Activity>) {
-    let activity = Activity::new();
-    let body = Body::new(Upload::new(body, activity.clone()));
-    (body, Some(activity))
 }
 
 fn with_trailers(body: Body, trailers: HeaderMap) -> Body {
@@ -344,10 +368,7 @@ fn is_tunnelled(protocols: &HeaderValue) -> bool {
 
 /// RFC 9112 §3.2.1: "a client MUST send only the absolute path and query components of the target
 /// URI as the request-target" to an origin server, which the upstream is.
-fn origin_form(uri: Uri) -> Uri {
-    if uri.scheme().is_none() && uri.authority().is_none() {
-        return uri;
-    }
+fn origin_form(uri: Uri) -> PathAndQuery {
     let target = uri.into_parts().path_and_query;
-    Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")))
+    target.unwrap_or_else(|| PathAndQuery::from_static("/"))
 }

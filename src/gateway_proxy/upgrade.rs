@@ -62,7 +62,7 @@ fn is_one_of(protocol: &HeaderValue, wished: &HeaderValue) -> bool {
 async fn carry(wish: Upgrade, lease: Lease, idle_timeout: Duration) {
     let Upgrade { client, hold, .. } = wish;
     let (connection, permit) = lease.into_parts();
-    let (upstream, early) = connection.into_stream().await;
+    let (upstream, early) = connection.into_stream();
     match client.await {
         Ok(client) => {
             let ended = tunnel(TokioIo::new(client), upstream, &early, idle_timeout).await;

@@ -1,7 +1,9 @@
-//! Where the application is.
+//! Where the application is, and how it is spoken to.
 
-pub(super) mod http;
-mod socket;
+mod connection;
+mod http1;
+mod stream;
+mod upload;
 
 use std::{
     error, fmt,
@@ -9,29 +11,93 @@ use std::{
     str::FromStr,
 };
 
-use ::http::{HeaderValue, Uri, uri::Authority};
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderValue, Method, Uri, uri::Authority};
+
+pub(super) use self::{
+    connection::{Call, Connection, Failure, Outgoing, Patience},
+    upload::Coding,
+};
 
 /// The address of an application server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Upstream {
-    /// `http://host:port`; the name is looked up for every connection.
+pub(super) struct Address {
+    pub(super) speech: Speech,
+    pub(super) place: Place,
+}
+
+/// What is spoken there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speech {
+    /// HTTP/1.1.
+    Http1,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A host and port; the name is looked up for every connection.
     Tcp { authority: Authority, port: u16 },
-    /// `http+unix:/path`.
+    /// A Unix socket.
     Unix { path: PathBuf },
 }
 
-impl Upstream {
+/// What a scheme stands for.
+struct Scheme {
+    name: &'static str,
+    speech: Speech,
+    is_unix: bool,
+    /// `None`: it has to be said.
+    port: Option<u16>,
+}
+
+const SCHEMES: &[Scheme] = &[
+    Scheme {
+        name: "http",
+        speech: Speech::Http1,
+        is_unix: false,
+        port: Some(80),
+    },
+    Scheme {
+        name: "http+unix",
+        speech: Speech::Http1,
+        is_unix: true,
+        port: None,
+    },
+];
+
+impl Address {
     /// What `Host` says under [`HostPolicy::Upstream`](super::HostPolicy::Upstream).
     pub(super) fn host(&self) -> HeaderValue {
-        match self {
-            Self::Tcp { authority, .. } => HeaderValue::from_str(authority.as_str())
+        match &self.place {
+            Place::Tcp { authority, .. } => HeaderValue::from_str(authority.as_str())
                 .expect("an authority holds no byte that a header value may not"),
-            Self::Unix { .. } => HeaderValue::from_static("localhost"),
+            Place::Unix { .. } => HeaderValue::from_static("localhost"),
         }
+    }
+
+    /// Writes the head of a request as it is said there.
+    pub(super) fn write_head(
+        &self,
+        method: &Method,
+        target: &str,
+        headers: &HeaderMap,
+        out: &mut BytesMut,
+    ) {
+        match self.speech {
+            Speech::Http1 => http1::head::write_request(method, target, headers, out),
+        }
+    }
+
+    fn scheme(&self) -> &'static str {
+        let is_unix = matches!(self.place, Place::Unix { .. });
+        SCHEMES
+            .iter()
+            .find(|scheme| scheme.is_unix == is_unix && scheme.speech == self.speech)
+            .map_or("", |scheme| scheme.name)
     }
 }
 
-impl FromStr for Upstream {
+impl FromStr for Address {
     type Err = InvalidUpstream;
 
     fn from_str(url: &str) -> Result<Self, InvalidUpstream> {
@@ -42,19 +108,27 @@ impl FromStr for Upstream {
         let Some((scheme, rest)) = url.split_once(':') else {
             return Err(invalid("write it as http://host:port or http+unix:/path"));
         };
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => tcp(rest).map_err(invalid),
-            "http+unix" => unix(rest).map_err(invalid),
-            "https" | "uwsgi" | "uwsgi+unix" => Err(invalid("this scheme is not supported yet")),
-            _ => Err(invalid("the scheme is neither http nor http+unix")),
-        }
+        let Some(scheme) = SCHEMES
+            .iter()
+            .find(|known| known.name.eq_ignore_ascii_case(scheme))
+        else {
+            return Err(invalid("the scheme is neither http nor http+unix"));
+        };
+        let place = match scheme.is_unix {
+            true => unix(rest),
+            false => tcp(rest, scheme.port),
+        };
+        Ok(Self {
+            speech: scheme.speech,
+            place: place.map_err(invalid)?,
+        })
     }
 }
 
-fn tcp(rest: &str) -> Result<Upstream, &'static str> {
+fn tcp(rest: &str, default_port: Option<u16>) -> Result<Place, &'static str> {
     let rest = rest
         .strip_prefix("//")
-        .ok_or("write it as http://host:port")?;
+        .ok_or("write it as scheme://host:port")?;
     if rest.contains('#') {
         return Err("an upstream has no fragment");
     }
@@ -78,17 +152,17 @@ fn tcp(rest: &str) -> Result<Upstream, &'static str> {
         return Err("it names no host");
     }
     let port = match authority.as_str()[host.len()..].strip_prefix(':') {
-        None => 80,
+        None => default_port.ok_or("it has no port, and this scheme has none by nature")?,
         Some(port) => port
             .parse()
             .ok()
             .filter(|port| *port != 0)
             .ok_or("the port is not a number from 1 to 65535")?,
     };
-    Ok(Upstream::Tcp { authority, port })
+    Ok(Place::Tcp { authority, port })
 }
 
-fn unix(rest: &str) -> Result<Upstream, &'static str> {
+fn unix(rest: &str) -> Result<Place, &'static str> {
     // "http+unix:/run/x.sock" and "http+unix:///run/x.sock" are the same URL.
     let path = match rest.strip_prefix("//") {
         Some(rest) => rest,
@@ -103,21 +177,22 @@ fn unix(rest: &str) -> Result<Upstream, &'static str> {
     if path.contains(['?', '#', '\0']) {
         return Err("the path of a socket holds no query, fragment or NUL");
     }
-    Ok(Upstream::Unix {
+    Ok(Place::Unix {
         path: Path::new(path).to_owned(),
     })
 }
 
-impl fmt::Display for Upstream {
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { authority, .. } => write!(f, "http://{authority}"),
-            Self::Unix { path } => write!(f, "http+unix:{}", path.display()),
+        let scheme = self.scheme();
+        match &self.place {
+            Place::Tcp { authority, .. } => write!(f, "{scheme}://{authority}"),
+            Place::Unix { path } => write!(f, "{scheme}:{}", path.display()),
         }
     }
 }
 
-/// A text that is not the address of an upstream, or not one that can be used yet.
+/// A text that is not the address of an upstream, or not one that can be used here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidUpstream {
     url: String,

@@ -338,10 +338,31 @@ async fn a_request_that_may_be_repeated_is_sent_once_more() {
 }
 
 #[tokio::test]
+async fn a_request_that_may_not_be_repeated_is_not_sent_where_it_might_have_to_be() {
+    for streams in [false, true] {
+        let upstream = upstream_that_takes_and_closes().await;
+        let proxy = match streams {
+            false => to(&upstream),
+            true => to(&upstream).stream_requests(),
+        };
+        text(call(&proxy, get("/")).await).await;
+        let mut request = post("/", "order");
+        if streams {
+            *request.method_mut() = http::Method::PUT;
+        }
+        let response = call(&proxy, request).await;
+        assert_eq!(response.status(), 200);
+        // On a connection of its own, once.
+        assert_eq!(upstream.counts().accepted, 2);
+        assert_eq!(upstream.counts().requests, 2);
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_may_not_be_repeated_is_not() {
     // RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests."
     let upstream = upstream_that_takes_and_closes().await;
-    let proxy = to(&upstream);
+    let proxy = to(&upstream).reuse_for_every_request();
     text(call(&proxy, get("/")).await).await;
     let response = call(&proxy, post("/", "order")).await;
     assert_eq!(response.status(), 502);
@@ -350,7 +371,7 @@ async fn a_request_that_may_not_be_repeated_is_not() {
 
     // Nor one whose body is gone.
     let upstream = upstream_that_takes_and_closes().await;
-    let proxy = to(&upstream).stream_requests();
+    let proxy = to(&upstream).stream_requests().reuse_for_every_request();
     text(call(&proxy, get("/")).await).await;
     let mut request = post("/", "once");
     *request.method_mut() = http::Method::PUT;

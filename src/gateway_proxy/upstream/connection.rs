@@ -1,0 +1,424 @@
+//! One connection to an upstream, and one request on it.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Response, StatusCode};
+use http_body::Frame;
+use tokio::{
+    io::AsyncReadExt,
+    time::{Instant, Sleep, sleep},
+};
+
+use super::{
+    Address, Speech,
+    http1::{
+        BadAnswer,
+        chunked::Piece,
+        framing::{self, Framing},
+        head,
+    },
+    stream::Stream,
+    upload::{Coding, Progress, Upload, passable},
+};
+use crate::{Body, Error, ErrorKind, body::quiet::Quiet};
+
+/// How much is read at first; each time that this was not enough, twice as much, up to the other.
+const READ: usize = 8 << 10;
+const MAX_READ: usize = 128 << 10;
+
+/// How many answers that are none yet (1xx) may come before the one that is.
+const MAX_INFORMATIONAL: u32 = 32;
+
+/// A connection that is driven by whoever holds it: first the future that waits for the answer,
+/// then the body of the answer.
+///
+/// There is no task of its own. So a request costs no trip between tasks, and what is dropped is
+/// closed: a client that goes away, an answer that is not wanted to its end, a panic.
+#[derive(Debug)]
+pub(in crate::gateway_proxy) struct Connection {
+    stream: Stream,
+    /// What was read and is not used.
+    buffer: BytesMut,
+    /// How much is read next time.
+    chunk: usize,
+    max_head: usize,
+    speech: Speech,
+    opened: Instant,
+    /// How many requests it was given.
+    requests: u64,
+    quiet: Quiet,
+}
+
+/// A request on a connection, until the end of its answer.
+#[derive(Debug)]
+pub(in crate::gateway_proxy) struct Call {
+    method: Method,
+    upload: Upload,
+    /// How long the body waits to be asked for: the client that asked for it may be the only one
+    /// who knows of such things.
+    hold: Option<Pin<Box<Sleep>>>,
+    patience: Duration,
+    /// When all has to be over.
+    deadline: Option<Instant>,
+    /// Whether a byte of the answer came.
+    was_heard: bool,
+    /// Whether it came before the request was written to its end.
+    was_answered_early: bool,
+    informational: u32,
+    framing: Option<Framing>,
+    persists: bool,
+}
+
+/// A request as it is to be written.
+#[derive(Debug)]
+pub(in crate::gateway_proxy) struct Outgoing {
+    pub(in crate::gateway_proxy) method: Method,
+    /// The bytes of its head.
+    pub(in crate::gateway_proxy) head: BytesMut,
+    pub(in crate::gateway_proxy) body: Body,
+    pub(in crate::gateway_proxy) coding: Coding,
+    /// Whether the body waits until the upstream has said that it wants it.
+    pub(in crate::gateway_proxy) is_held: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(in crate::gateway_proxy) struct Failure {
+    pub(in crate::gateway_proxy) error: Error,
+    /// Whether a byte of the request was written.
+    pub(in crate::gateway_proxy) was_taken: bool,
+    /// Whether a byte of the answer came.
+    pub(in crate::gateway_proxy) was_heard: bool,
+}
+
+/// What a call waits for, and how long.
+#[derive(Debug)]
+pub(in crate::gateway_proxy) struct Patience {
+    pub(in crate::gateway_proxy) response: Duration,
+    pub(in crate::gateway_proxy) deadline: Option<Instant>,
+    /// For a body that is to be asked for first.
+    pub(in crate::gateway_proxy) hold: Duration,
+}
+
+impl Connection {
+    pub(in crate::gateway_proxy) fn new(
+        stream: Stream,
+        address: &Address,
+        max_head: usize,
+    ) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            chunk: READ,
+            max_head,
+            speech: address.speech,
+            opened: Instant::now(),
+            requests: 0,
+            quiet: Quiet::new(Duration::MAX),
+        }
+    }
+
+    /// Connects. `max_head` is how many bytes the head of an answer may have.
+    pub(in crate::gateway_proxy) async fn open(
+        address: &Address,
+        max_head: usize,
+    ) -> io::Result<Self> {
+        let stream = Stream::connect(address).await?;
+        Ok(Self::new(stream, address, max_head))
+    }
+
+    /// Whether it has served a request before, so that the upstream may have closed it since.
+    pub(in crate::gateway_proxy) fn was_used(&self) -> bool {
+        self.requests > 0
+    }
+
+    pub(in crate::gateway_proxy) fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    pub(in crate::gateway_proxy) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Whether an idle connection is still one: the peer has not closed it, and said nothing that
+    /// it was not asked.
+    pub(in crate::gateway_proxy) fn is_alive(&self) -> bool {
+        self.buffer.is_empty() && self.stream.is_silent()
+    }
+
+    /// It is to be kept, and holds no more memory than that takes.
+    pub(in crate::gateway_proxy) fn rest(&mut self) {
+        self.chunk = READ;
+        if self.buffer.capacity() > READ {
+            self.buffer = BytesMut::new();
+        }
+    }
+
+    /// The stream below, after an answer 101, and what was read of it already.
+    pub(in crate::gateway_proxy) fn into_stream(self) -> (Stream, Bytes) {
+        (self.stream, self.buffer.freeze())
+    }
+
+    /// Reads once. Zero is the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.buffer.capacity() - self.buffer.len() < self.chunk / 4 {
+            self.buffer.reserve(self.chunk);
+        }
+        let room = self.buffer.capacity() - self.buffer.len();
+        let read = ready!(pin!(self.stream.read_buf(&mut self.buffer)).poll(cx))?;
+        if read == room {
+            self.chunk = (self.chunk * 2).min(MAX_READ);
+        }
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl Call {
+    /// A request is about to be written to this connection.
+    pub(in crate::gateway_proxy) fn new(
+        connection: &mut Connection,
+        request: Outgoing,
+        patience: &Patience,
+    ) -> Self {
+        connection.requests += 1;
+        connection.quiet.limit(patience.response);
+        Self {
+            hold: request.is_held.then(|| Box::pin(sleep(patience.hold))),
+            method: request.method,
+            upload: Upload::new(request.head, request.body, request.coding, request.is_held),
+            patience: patience.response,
+            deadline: patience.deadline,
+            was_heard: false,
+            was_answered_early: false,
+            informational: 0,
+            framing: None,
+            persists: false,
+        }
+    }
+
+    /// Writes the request and reads the head of the answer.
+    pub(in crate::gateway_proxy) fn poll_head(
+        &mut self,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<()>, Failure>> {
+        let head = ready!(self.poll_answer(connection, cx));
+        Poll::Ready(head.map_err(|error| Failure {
+            error,
+            was_taken: self.upload.was_taken(),
+            was_heard: self.was_heard,
+        }))
+    }
+
+    fn poll_answer(
+        &mut self,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<()>, Error>> {
+        loop {
+            self.poll_hold(cx);
+            let progress = self.upload.poll(&mut connection.stream, cx)?;
+            match connection.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(ended())),
+                Poll::Ready(Ok(_)) => {
+                    self.was_heard = true;
+                    self.was_answered_early |= !self.upload.was_read();
+                    connection.quiet.rest();
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(error))),
+                Poll::Pending => {
+                    return self.poll_patience(connection, progress, cx).map(Err);
+                }
+            }
+            while let Some(answer) = self.take_head(connection)? {
+                if answer.status().is_informational()
+                    && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+                {
+                    self.hear(answer.status())?;
+                    continue;
+                }
+                return Poll::Ready(self.begin(answer));
+            }
+        }
+    }
+
+    fn take_head(&self, connection: &mut Connection) -> Result<Option<Response<()>>, Error> {
+        if connection.buffer.is_empty() {
+            return Ok(None);
+        }
+        head::answer(&mut connection.buffer, connection.max_head).map_err(nonsense)
+    }
+
+    /// RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to
+    /// a final response". They are not told on: the server in front has no way to say them.
+    fn hear(&mut self, status: StatusCode) -> Result<(), Error> {
+        self.informational += 1;
+        if self.informational > MAX_INFORMATIONAL {
+            return Err(nonsense(BadAnswer(
+                "it has too many informational responses",
+            )));
+        }
+        // What came was no answer.
+        self.was_answered_early = false;
+        if status == StatusCode::CONTINUE {
+            self.let_go();
+        }
+        Ok(())
+    }
+
+    fn poll_hold(&mut self, cx: &mut Context<'_>) {
+        if let Some(hold) = &mut self.hold
+            && hold.as_mut().poll(cx).is_ready()
+        {
+            self.let_go();
+        }
+    }
+
+    fn let_go(&mut self) {
+        self.hold = None;
+        self.upload.release();
+    }
+
+    fn begin(&mut self, mut answer: Response<()>) -> Result<Response<()>, Error> {
+        let status = answer.status();
+        let version = answer.version();
+        let framing =
+            framing::of(&self.method, version, status, answer.headers_mut()).map_err(nonsense)?;
+        self.persists = framing::persists(version, answer.headers(), &framing)
+            && status != StatusCode::SWITCHING_PROTOCOLS;
+        self.framing = Some(framing);
+        Ok(answer)
+    }
+
+    /// Time runs while it is the upstream's turn: to take what there is to write, or to answer.
+    fn poll_patience(
+        &mut self,
+        connection: &mut Connection,
+        progress: Progress,
+        cx: &mut Context<'_>,
+    ) -> Poll<Error> {
+        if matches!(progress, Progress::Moving | Progress::Starved) {
+            connection.quiet.rest();
+        }
+        let is_its_turn = progress != Progress::Starved;
+        let until = self.deadline;
+        ready!(connection.quiet.poll_until(until, is_its_turn, cx));
+        Poll::Ready(ErrorKind::UpstreamTimeout.into())
+    }
+
+    /// How long the body may pause.
+    pub(in crate::gateway_proxy) fn pause(&mut self, connection: &mut Connection, limit: Duration) {
+        self.patience = limit;
+        connection.quiet.limit(limit);
+    }
+
+    /// Whether there is nothing (more) to read of the answer.
+    pub(in crate::gateway_proxy) fn is_over(&self) -> bool {
+        matches!(self.framing, Some(Framing::Length(0)))
+    }
+
+    /// The rest of the answer's length, if it was said.
+    pub(in crate::gateway_proxy) fn length(&self) -> Option<u64> {
+        match self.framing {
+            Some(Framing::Length(left)) => Some(left),
+            _ => None,
+        }
+    }
+
+    /// Reads on in the body of the answer, and writes on in that of the request.
+    pub(in crate::gateway_proxy) fn poll_body(
+        &mut self,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.is_over() {
+            return Poll::Ready(None);
+        }
+        self.upload.poll(&mut connection.stream, cx)?;
+        loop {
+            if let Some(frame) = self.take_frame(connection)? {
+                return Poll::Ready(frame.map(Ok));
+            }
+            match connection.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => {
+                    if !matches!(self.framing, Some(Framing::Close)) {
+                        return Poll::Ready(Some(Err(ended())));
+                    }
+                    self.framing = Some(Framing::Length(0));
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Ok(_)) => connection.quiet.rest(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(broken(error)))),
+                Poll::Pending => {
+                    ready!(connection.quiet.poll_until(self.deadline, true, cx));
+                    return Poll::Ready(Some(Err(ErrorKind::UpstreamTimeout.into())));
+                }
+            }
+        }
+    }
+
+    /// `None`: more has to be read. `Some(None)`: that was all.
+    fn take_frame(
+        &mut self,
+        connection: &mut Connection,
+    ) -> Result<Option<Option<Frame<Bytes>>>, Error> {
+        let buffer = &mut connection.buffer;
+        let Some(framing) = &mut self.framing else {
+            return Ok(Some(None));
+        };
+        let data = match framing {
+            Framing::Length(0) => return Ok(Some(None)),
+            _ if buffer.is_empty() => return Ok(None),
+            Framing::Close => buffer.split(),
+            Framing::Length(left) => {
+                let here = usize::try_from(*left).map_or(buffer.len(), |n| n.min(buffer.len()));
+                *left -= here as u64;
+                buffer.split_to(here)
+            }
+            Framing::Chunked(chunked) => {
+                let max = connection.max_head;
+                return match chunked.next(buffer, max).map_err(nonsense)? {
+                    None => Ok(None),
+                    Some(Piece::Data(data)) => Ok(Some(Some(Frame::data(data)))),
+                    Some(Piece::End(trailers)) => {
+                        *framing = Framing::Length(0);
+                        Ok(Some(passable(trailers).map(Frame::trailers)))
+                    }
+                };
+            }
+        };
+        Ok(Some(Some(Frame::data(data.freeze()))))
+    }
+
+    /// Whether another request may be sent: this one is written and answered to the end, in this
+    /// order, and nobody said `close`.
+    ///
+    /// An upstream that answers before it has the whole request (401, 413) may close the
+    /// connection without having said so, and with a reset, since there is something it did not
+    /// read. What is sent before that arrives is lost.
+    pub(in crate::gateway_proxy) fn leaves_usable(&self, connection: &Connection) -> bool {
+        self.is_over()
+            && self.persists
+            && self.upload.was_read()
+            && !self.was_answered_early
+            && connection.buffer.is_empty()
+    }
+}
+
+fn ended() -> Error {
+    broken(io::ErrorKind::UnexpectedEof.into())
+}
+
+fn broken(error: io::Error) -> Error {
+    Error::new(ErrorKind::UpstreamReset).with_source(error)
+}
+
+fn nonsense(reason: BadAnswer) -> Error {
+    Error::new(ErrorKind::UpstreamProtocol).with_source(reason)
+}

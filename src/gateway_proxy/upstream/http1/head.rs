@@ -1,0 +1,166 @@
+//! Heads of messages on the wire: RFC 9112 §3 to §5. Their lines are read by `httparse`.
+
+use std::mem::MaybeUninit;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+
+use super::BadAnswer;
+
+/// How many fields the head of an answer may have, and its trailers.
+const MAX_FIELDS: usize = 100;
+
+/// Up to this size an incomplete head is looked at whenever some of it comes, so that nonsense is
+/// known at once. Beyond, only when its end is in sight: a head that comes byte by byte would cost
+/// the square of its length.
+const EAGER: usize = 4 << 10;
+
+/// Writes the head of a request.
+pub(in crate::gateway_proxy::upstream) fn write_request(
+    method: &Method,
+    target: &str,
+    headers: &HeaderMap,
+    out: &mut BytesMut,
+) {
+    let fields: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    out.reserve(method.as_str().len() + target.len() + fields + 14);
+    out.put_slice(method.as_str().as_bytes());
+    out.put_u8(b' ');
+    out.put_slice(target.as_bytes());
+    out.put_slice(b" HTTP/1.1\r\n");
+    write_fields(headers, out);
+    out.put_slice(b"\r\n");
+}
+
+pub(in crate::gateway_proxy::upstream) fn write_fields(headers: &HeaderMap, out: &mut BytesMut) {
+    for (name, value) in headers {
+        out.put_slice(name.as_str().as_bytes());
+        out.put_slice(b": ");
+        out.put_slice(value.as_bytes());
+        out.put_slice(b"\r\n");
+    }
+}
+
+/// Takes the head of an answer out of `buffer`; `None` if it is not there to its end.
+///
+/// The values share the buffer's memory.
+pub(in crate::gateway_proxy::upstream) fn answer(
+    buffer: &mut BytesMut,
+    max: usize,
+) -> Result<Option<Response<()>>, BadAnswer> {
+    if buffer.len() > EAGER && !holds_empty_line(buffer) {
+        return within(buffer, max).map(|()| None);
+    }
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let status = httparse::ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut parsed, buffer, &mut fields)
+        .map_err(unreadable)?;
+    let httparse::Status::Complete(length) = status else {
+        return within(buffer, max).map(|()| None);
+    };
+    if length > max {
+        return Err(BadAnswer("its head is too large"));
+    }
+    let code = parsed.code.unwrap_or_default();
+    let status = StatusCode::from_u16(code).map_err(|_| BadAnswer("its status is not one"))?;
+    let version = match parsed.version {
+        Some(0) => Version::HTTP_10,
+        _ => Version::HTTP_11,
+    };
+    let spans = Spans::of(buffer, parsed.headers);
+    let head = buffer.split_to(length).freeze();
+    let mut answer = Response::new(());
+    *answer.status_mut() = status;
+    *answer.version_mut() = version;
+    *answer.headers_mut() = spans.headers(&head)?;
+    Ok(Some(answer))
+}
+
+/// Takes a trailer section, with the empty line that ends it, out of `buffer`.
+pub(super) fn trailers(buffer: &mut BytesMut, max: usize) -> Result<Option<HeaderMap>, BadAnswer> {
+    if buffer.starts_with(b"\r\n") {
+        let _ = buffer.split_to(2);
+        return Ok(Some(HeaderMap::new()));
+    }
+    if !holds_empty_line(buffer) {
+        return within(buffer, max).map(|()| None);
+    }
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    match httparse::parse_headers(buffer, &mut fields).map_err(unreadable)? {
+        httparse::Status::Partial => within(buffer, max).map(|()| None),
+        httparse::Status::Complete((length, fields)) => {
+            let spans = Spans::of(buffer, fields);
+            let section = buffer.split_to(length).freeze();
+            spans.headers(&section).map(Some)
+        }
+    }
+}
+
+/// Where names and values stand in the buffer, so that it can be cut off.
+struct Spans {
+    spans: [[u32; 4]; MAX_FIELDS],
+    count: usize,
+}
+
+impl Spans {
+    fn of(buffer: &[u8], fields: &[httparse::Header<'_>]) -> Self {
+        let start = buffer.as_ptr() as usize;
+        let mut spans = [[0; 4]; MAX_FIELDS];
+        for (span, field) in spans.iter_mut().zip(fields) {
+            let name = field.name.as_ptr() as usize - start;
+            let value = field.value.as_ptr() as usize - start;
+            *span = [
+                name,
+                name + field.name.len(),
+                value,
+                value + field.value.len(),
+            ]
+            // A head is smaller than 4 GiB: `max` is.
+            .map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+        }
+        Self {
+            spans,
+            count: fields.len(),
+        }
+    }
+
+    fn headers(&self, head: &Bytes) -> Result<HeaderMap, BadAnswer> {
+        let mut headers = HeaderMap::with_capacity(self.count);
+        for span in &self.spans[..self.count] {
+            let [name, name_end, value, value_end] = span.map(|at| at as usize);
+            let name = HeaderName::from_bytes(&head[name..name_end])
+                .map_err(|_| BadAnswer("the name of a field is not one"))?;
+            let value = HeaderValue::from_maybe_shared(head.slice(value..value_end))
+                .map_err(|_| BadAnswer("the value of a field is not one"))?;
+            headers.append(name, value);
+        }
+        Ok(headers)
+    }
+}
+
+fn within(buffer: &[u8], max: usize) -> Result<(), BadAnswer> {
+    match buffer.len() > max {
+        true => Err(BadAnswer("its head is too large")),
+        false => Ok(()),
+    }
+}
+
+fn holds_empty_line(buffer: &[u8]) -> bool {
+    buffer.windows(3).any(|three| three == b"\n\r\n") || buffer.windows(2).any(|two| two == b"\n\n")
+}
+
+fn unreadable(error: httparse::Error) -> BadAnswer {
+    BadAnswer(match error {
+        httparse::Error::HeaderName => "the name of a field is not one",
+        httparse::Error::HeaderValue => "the value of a field is not one",
+        httparse::Error::NewLine => "a line of its head does not end as it should",
+        httparse::Error::Status => "its status is not one",
+        httparse::Error::TooManyHeaders => "it has too many fields",
+        httparse::Error::Version => "it is not of HTTP/1.0 or HTTP/1.1",
+        _ => "it is not HTTP",
+    })
+}
