@@ -103,16 +103,26 @@
 
 mod activity;
 mod exchange;
+#[allow(dead_code, unused_imports)]
+mod health;
 mod layer;
+#[allow(dead_code, unused_imports)]
+mod outcome;
 mod pool;
 mod request;
 mod response;
+#[allow(dead_code, unused_imports)]
+mod retry;
 mod service;
+#[allow(dead_code, unused_imports)]
+mod statuses;
 mod upgrade;
 mod upstream;
 
 pub use self::{
+    health::{Ejection, HealthCheck},
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork},
+    retry::Retries,
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},
     upstream::InvalidUpstream,
 };
