@@ -105,19 +105,31 @@
 mod activity;
 mod exchange;
 mod handle;
+#[allow(dead_code, unused_imports)]
+mod health;
 mod layer;
+#[allow(dead_code, unused_imports)]
+mod outcome;
 mod pool;
 mod request;
 mod response;
 mod server;
 mod service;
 mod table;
+#[allow(dead_code, unused_imports)]
+mod retry;
+mod service;
+#[allow(dead_code, unused_imports)]
+mod statuses;
 mod upgrade;
 mod upstream;
 
 pub use self::{
     handle::{Handle, UpstreamStatus},
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork, Upstream},
+    health::{Ejection, HealthCheck},
+    layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork},
+    retry::Retries,
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},
     upstream::InvalidUpstream,
 };

@@ -1,5 +1,7 @@
 //! RFC 9110, one module for each section that this crate decides something of.
 
+#[cfg(feature = "gateway-proxy")]
+mod section_10_2_3;
 #[cfg(feature = "static-files")]
 mod section_12;
 #[cfg(feature = "static-files")]
