@@ -102,6 +102,8 @@
 //! - It must run in a tokio runtime with I/O and time enabled.
 
 mod activity;
+#[allow(dead_code, unused_imports)]
+mod balance;
 mod exchange;
 mod layer;
 mod pool;
@@ -112,6 +114,7 @@ mod upgrade;
 mod upstream;
 
 pub use self::{
+    balance::{Balance, HashKey, SameSite, Sticky},
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork},
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},
     upstream::InvalidUpstream,
