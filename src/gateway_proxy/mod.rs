@@ -103,6 +103,8 @@
 //! - It must run in a tokio runtime with I/O and time enabled.
 
 mod activity;
+#[allow(dead_code, unused_imports)]
+mod balance;
 mod exchange;
 mod handle;
 #[allow(dead_code, unused_imports)]
@@ -128,6 +130,7 @@ pub use self::{
     handle::{Handle, UpstreamStatus},
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork, Upstream},
     health::{Ejection, HealthCheck},
+    balance::{Balance, HashKey, SameSite, Sticky},
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork},
     retry::Retries,
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},
