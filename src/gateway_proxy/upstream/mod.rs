@@ -2,6 +2,8 @@
 
 pub(super) mod http;
 mod socket;
+#[allow(dead_code)]
+pub(super) mod uwsgi;
 
 use std::{
     error, fmt,
