@@ -48,6 +48,9 @@ pub enum ErrorKind {
     RequestBodyTimeout,
     /// The request's body is larger than allowed: 413.
     RequestBodyTooLarge,
+    /// The request's head is larger than the upstream's protocol can carry, or than is said of the
+    /// upstream: 431.
+    RequestHeadTooLarge,
     /// The request uses a transfer coding that is not known here: 501.
     UnknownTransferCoding,
     /// The request's method (`CONNECT`) is not for a gateway: 501.
@@ -120,6 +123,7 @@ impl Error {
             | RequestBodyIncomplete
             | RequestBodyTimeout
             | RequestBodyTooLarge
+            | RequestHeadTooLarge
             | UnknownTransferCoding
             | UnsupportedMethod => Fault::Client,
             Service | Io | QueueFull | QueueTimeout | UpstreamBusy | UpstreamUnavailable => {
@@ -157,6 +161,7 @@ impl Error {
             BadPath | BadRequest | RequestBodyIncomplete => StatusCode::BAD_REQUEST,
             RequestBodyTimeout => StatusCode::REQUEST_TIMEOUT,
             RequestBodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            RequestHeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             UnknownTransferCoding | UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
             Service | Io => StatusCode::INTERNAL_SERVER_ERROR,
             QueueFull | QueueTimeout | UpstreamBusy | UpstreamUnavailable => {
@@ -183,6 +188,7 @@ impl fmt::Display for Error {
             RequestBodyIncomplete => "the request's body is incomplete",
             RequestBodyTimeout => "the request's body did not arrive in time",
             RequestBodyTooLarge => "the request's body is too large",
+            RequestHeadTooLarge => "the request's head is too large",
             UnknownTransferCoding => "the request's transfer coding is not supported",
             UnsupportedMethod => "the request's method is not supported",
             Service => "the service at this path failed",

@@ -156,6 +156,13 @@ pub fn is_plain_or_chunked(headers: &HeaderMap) -> bool {
     }
 }
 
+/// Whether a field speaks of one connection, so that it never passes a proxy, whether
+/// `Connection` names it or not.
+#[must_use]
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
 /// Whether a field's name becomes another one in a CGI environment, so that a client could set
 /// what only a proxy may.
 ///
@@ -174,7 +181,7 @@ pub fn is_ambiguous_name(name: &HeaderName) -> bool {
 /// are known not to.
 #[must_use]
 pub fn is_forwardable_trailer(name: &HeaderName) -> bool {
-    !(HOP_BY_HOP.contains(name) || is_protected(name) || is_ambiguous_name(name))
+    !(is_hop_by_hop(name) || is_protected(name) || is_ambiguous_name(name))
 }
 
 /// Whether the comma-separated list in all lines of a field holds this token.

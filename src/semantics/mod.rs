@@ -1,8 +1,10 @@
 //! HTTP semantics, pure: no async, no I/O, no tower.
 //!
-//! What RFC 3986, RFC 9110, and RFC 7239 decide, as functions from header values to decisions.
+//! What RFC 3986, RFC 9110, RFC 7239, and RFC 3875 decide, as functions from header values to decisions.
 //! The layers of this crate call them; they are public for those who write a layer of their own.
 
+#[cfg(feature = "gateway-proxy")]
+pub mod cgi;
 #[cfg(feature = "static-files")]
 pub mod conditional;
 #[cfg(feature = "gateway-proxy")]

@@ -154,6 +154,7 @@ const KINDS: &[(ErrorKind, u16, Fault, bool)] = &[
     (ErrorKind::RequestBodyIncomplete, 400, Fault::Client, false),
     (ErrorKind::RequestBodyTimeout, 408, Fault::Client, false),
     (ErrorKind::RequestBodyTooLarge, 413, Fault::Client, false),
+    (ErrorKind::RequestHeadTooLarge, 431, Fault::Client, false),
     (ErrorKind::UnknownTransferCoding, 501, Fault::Client, false),
     (ErrorKind::UnsupportedMethod, 501, Fault::Client, false),
     (ErrorKind::Service, 500, Fault::Gateway, false),

@@ -4,6 +4,10 @@ mod connection;
 mod http1;
 mod stream;
 mod upload;
+pub(super) mod http;
+mod socket;
+#[allow(dead_code)]
+pub(super) mod uwsgi;
 
 use std::{
     error, fmt,
