@@ -137,5 +137,9 @@ pub use self::static_files::StaticFiles;
 pub use self::{
     body::Body,
     error::{BoxError, Error, ErrorKind, Fault},
-    semantics::{mount::MountPoint, path::PathPolicy, peer::PeerAddr},
+    semantics::{
+        mount::MountPoint,
+        path::PathPolicy,
+        peer::{ClientAddr, PeerAddr},
+    },
 };

@@ -62,7 +62,11 @@ impl Handle {
     #[must_use]
     pub fn upstreams(&self) -> Vec<UpstreamStatus> {
         let members = self.shared.table.members();
-        members.servers.iter().map(UpstreamStatus::of).collect()
+        members
+            .servers
+            .iter()
+            .map(|server| UpstreamStatus::of(server))
+            .collect()
     }
 
     /// Adds an upstream, or changes what was said of the one at its address.

@@ -1,16 +1,21 @@
 //! What you can say to a gateway proxy.
 
 mod limits;
+mod several;
 mod upstream;
 
 use std::{error, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::uri::{Authority, Scheme};
 use ipnet::IpNet;
+use tokio::time::Instant;
 use tower_layer::Layer;
 
 pub use self::upstream::Upstream;
-use super::{GatewayProxyService, Handle, pool::Limits, table::Table, upstream::InvalidUpstream};
+use super::{
+    Balance, Ejection, GatewayProxyService, Handle, HashKey, HealthCheck, Retries, Sticky,
+    pool::Limits, retry::Budget, table::Table, upstream::InvalidUpstream,
+};
 use crate::{PathPolicy, body::spool::Spool, semantics::mount::Prefix};
 
 /// Passes requests to an application server. See the [module docs](super) for an example.
@@ -28,6 +33,7 @@ pub struct GatewayProxy {
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) table: Table,
+    pub(super) budget: Budget,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +54,12 @@ pub(super) struct Config {
     pub(super) total_timeout: Option<Duration>,
     pub(super) upgrade_idle_timeout: Duration,
     pub(super) limits: Limits,
+    pub(super) balance: Balance,
+    pub(super) slow_start: Duration,
+    pub(super) sticky: Option<Sticky>,
+    pub(super) ejection: Ejection,
+    pub(super) health_check: Option<HealthCheck>,
+    pub(super) retries: Retries,
 }
 
 /// What the upstream is told in `Host`.
@@ -116,6 +128,20 @@ impl Config {
                 max_requests: 1000,
                 max_head: 64 << 10,
             },
+            balance: Balance::default(),
+            slow_start: Duration::ZERO,
+            sticky: None,
+            ejection: Ejection::new(),
+            health_check: None,
+            retries: Retries::new(),
+        }
+    }
+
+    /// What a hash is made of, if that decides.
+    pub(super) fn hash_key(&self) -> Option<&HashKey> {
+        match &self.balance {
+            Balance::Hash(key) => Some(key),
+            _ => None,
         }
     }
 
@@ -165,8 +191,13 @@ impl GatewayProxy {
 
     fn new(upstreams: Vec<Upstream>, config: Config) -> Self {
         let table = Table::new(upstreams, &config);
+        let budget = Budget::new(&config.retries, Instant::now());
         Self {
-            shared: Arc::new(Shared { config, table }),
+            shared: Arc::new(Shared {
+                config,
+                table,
+                budget,
+            }),
         }
     }
 

@@ -105,33 +105,32 @@
 mod activity;
 #[allow(dead_code, unused_imports)]
 mod balance;
+mod content;
 mod exchange;
 mod handle;
 #[allow(dead_code, unused_imports)]
 mod health;
+mod identity;
 mod layer;
-#[allow(dead_code, unused_imports)]
 mod outcome;
 mod pool;
 mod request;
 mod response;
-mod server;
-mod service;
-mod table;
 #[allow(dead_code, unused_imports)]
 mod retry;
+mod server;
 mod service;
-#[allow(dead_code, unused_imports)]
 mod statuses;
+mod table;
+mod tries;
 mod upgrade;
 mod upstream;
 
 pub use self::{
-    handle::{Handle, UpstreamStatus},
-    layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork, Upstream},
-    health::{Ejection, HealthCheck},
     balance::{Balance, HashKey, SameSite, Sticky},
-    layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork},
+    handle::{Handle, UpstreamStatus},
+    health::{Ejection, HealthCheck},
+    layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork, Upstream},
     retry::Retries,
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},
     upstream::InvalidUpstream,

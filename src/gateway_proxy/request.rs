@@ -3,23 +3,25 @@
 use bytes::{BufMut, BytesMut};
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request,
-    uri::{PathAndQuery, Scheme},
+    uri::PathAndQuery,
 };
-use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 
 use super::{
-    ForwardedHeaders, HostPolicy,
+    HostPolicy,
+    content::{Content, trailers_of},
+    identity::{Client, identify},
     layer::Config,
-    upstream::{Address, Coding},
+    server::Server,
+    upstream::{Speech, http1, uwsgi},
 };
 use crate::{
-    Body, BoxError, Error, ErrorKind, PeerAddr,
-    body::{Hold, spool::Spooled},
+    BoxError, Error, ErrorKind,
+    body::Hold,
     semantics::{
-        forwarded::{self, Identity, Node},
+        cgi::Meta,
         hop::{self, Stripped},
-        host, mount,
+        host,
     },
 };
 
@@ -33,6 +35,11 @@ pub(super) struct Head {
     is_named_by_server: bool,
     /// Whether the client waits to be told that its body is wanted.
     awaits_continue: bool,
+    client: Client,
+    /// How long the body is, if there is one and it was counted.
+    length: Option<u64>,
+    /// The protocols to which the connection may be upgraded.
+    upgrade: Option<HeaderValue>,
 }
 
 /// A wish to speak another protocol on this connection.
@@ -43,15 +50,6 @@ pub(super) struct Upgrade {
     pub(super) client: OnUpgrade,
     /// What outer layers keep for as long as this goes on.
     pub(super) hold: Option<Hold>,
-}
-
-/// The body of a request as it goes out.
-#[derive(Debug)]
-pub(super) enum Content {
-    Empty,
-    Spooled(Spooled),
-    /// As the client sends it, with limits. Gone once it was sent.
-    Streamed(Body),
 }
 
 impl Head {
@@ -83,7 +81,7 @@ impl Head {
         if config.drops_ambiguous_names {
             drop_ambiguous(&mut headers);
         }
-        identify(config, &mut headers, &extensions, &uri, host.as_ref());
+        let client = identify(config, &mut headers, &extensions, &uri, host.as_ref());
         let is_named_by_server = match (&config.host, host) {
             (HostPolicy::Keep, Some(host)) => {
                 headers.insert(header::HOST, host);
@@ -112,6 +110,9 @@ impl Head {
             headers,
             is_named_by_server,
             awaits_continue,
+            client,
+            length: None,
+            upgrade: upgrade.as_ref().map(|upgrade| upgrade.protocols.clone()),
         };
         Ok((head, upgrade))
     }
@@ -141,9 +142,11 @@ impl Head {
                 None => return chunked(headers),
                 length => length,
             },
+            Content::Gone => None,
         };
         // RFC 9112 §7.1.2: trailers come with the chunked coding only.
         headers.remove(header::TRAILER);
+        self.length = length;
         if let Some(length) = length {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
@@ -153,60 +156,56 @@ impl Head {
         self.target.path()
     }
 
-    /// The head as the server at `address` is sent it.
-    pub(super) fn write(&mut self, address: &Address, out: &mut BytesMut) {
+    /// Writes the head as this server is sent it.
+    pub(super) fn write(
+        &mut self,
+        server: &Server,
+        out: &mut BytesMut,
+    ) -> Result<Option<uwsgi::Block>, Error> {
+        let address = server.address();
         if self.is_named_by_server {
             self.headers.insert(header::HOST, address.host());
         }
-        address.write_head(&self.method, self.target.as_str(), &self.headers, out);
+        match address.speech {
+            Speech::Http1 => {
+                http1::write_request(&self.method, self.target.as_str(), &self.headers, out);
+                Ok(None)
+            }
+            Speech::Uwsgi => self.write_uwsgi(server, out).map(Some),
+        }
+    }
+
+    fn write_uwsgi(&self, server: &Server, out: &mut BytesMut) -> Result<uwsgi::Block, Error> {
+        let path = self.target.path();
+        let mut meta = Meta::new(&self.method, path, &self.headers);
+        meta.path_info = server
+            .known
+            .reading()
+            .path_info(path)
+            .map_err(bad_request)?;
+        meta.script_name = &self.client.prefix;
+        meta.query = self.target.query().unwrap_or_default();
+        meta.scheme = self.client.scheme.to_str().unwrap_or("http");
+        meta.content_length = self.length;
+        meta.remote_addr = self.client.addr;
+        meta.remote_port = self.client.port;
+        meta.upgrade = self.upgrade.as_ref();
+        uwsgi::encode(&meta, uwsgi::WSGI, uwsgi::MAX_BLOCK, out)
+            .map_err(|too_large| Error::new(ErrorKind::RequestHeadTooLarge).with_source(too_large))
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Whether the body is to be held until the upstream wants it.
     pub(super) fn holds(&self, content: &Content) -> bool {
         self.awaits_continue && matches!(content, Content::Streamed(_))
     }
-}
-
-impl Content {
-    /// Whether it can be sent more than once.
-    pub(super) fn is_replayable(&self) -> bool {
-        !matches!(self, Self::Streamed(_))
-    }
-
-    /// The body to send, and how its end is told.
-    pub(super) fn take(&mut self) -> (Body, Coding) {
-        match self {
-            Self::Empty => (Body::empty(), Coding::Length(0)),
-            Self::Spooled(spooled) => {
-                let trailers = trailers_of(spooled);
-                let coding = match trailers.is_empty() {
-                    true => Coding::Length(spooled.len()),
-                    false => Coding::Chunked,
-                };
-                (with_trailers(spooled.body(), trailers), coding)
-            }
-            Self::Streamed(body) => {
-                let coding = match http_body::Body::size_hint(body).exact() {
-                    Some(length) => Coding::Length(length),
-                    None => Coding::Chunked,
-                };
-                (std::mem::take(body), coding)
-            }
-        }
-    }
-}
-
-fn with_trailers(body: Body, trailers: HeaderMap) -> Body {
-    if trailers.is_empty() {
-        return body;
-    }
-    Body::new(body.with_trailers(std::future::ready(Some(Ok(trailers)))))
-}
-
-fn trailers_of(spooled: &Spooled) -> HeaderMap {
-    let mut trailers = spooled.trailers().cloned().unwrap_or_default();
-    remove_if(&mut trailers, |name| !hop::is_forwardable_trailer(name));
-    trailers
 }
 
 fn chunked(headers: &mut HeaderMap) {
@@ -236,7 +235,7 @@ fn drop_ambiguous(headers: &mut HeaderMap) {
     });
 }
 
-fn remove_if(headers: &mut HeaderMap, condemned: impl Fn(&HeaderName) -> bool) {
+pub(super) fn remove_if(headers: &mut HeaderMap, condemned: impl Fn(&HeaderName) -> bool) {
     let names: Vec<_> = headers
         .keys()
         .filter(|name| condemned(name))
@@ -244,68 +243,6 @@ fn remove_if(headers: &mut HeaderMap, condemned: impl Fn(&HeaderName) -> bool) {
         .collect();
     for name in names {
         headers.remove(name);
-    }
-}
-
-/// Tells the upstream who asked: what is known here, and what a trusted peer said.
-fn identify(
-    config: &Config,
-    headers: &mut HeaderMap,
-    extensions: &Extensions,
-    uri: &Uri,
-    host: Option<&HeaderValue>,
-) {
-    let peer = PeerAddr::of(extensions);
-    let mut identity = if config.trusts(peer) {
-        Identity::read(headers)
-    } else {
-        remove_if(headers, forwarded::is_identity);
-        Identity::default()
-    };
-    if let Some(ip) = peer.and_then(|peer| peer.ip()) {
-        identity.chain.push(Node::Ip(ip));
-    }
-    if let Some(host) = host.filter(|host| !host.is_empty()) {
-        identity.host.get_or_insert_with(|| host.clone());
-    }
-    identity.proto.get_or_insert_with(|| {
-        let scheme = extensions.get().unwrap_or(&config.scheme);
-        if *scheme == Scheme::HTTPS {
-            HeaderValue::from_static("https")
-        } else {
-            HeaderValue::from_static("http")
-        }
-    });
-    identity
-        .prefix
-        .push_str(&mount::external_prefix(extensions, uri.path()));
-    match config.forwarded {
-        ForwardedHeaders::Both => {
-            identity.write_x_forwarded(headers);
-            identity.write_forwarded(headers);
-        }
-        ForwardedHeaders::XForwarded => {
-            identity.write_x_forwarded(headers);
-            headers.remove(header::FORWARDED);
-        }
-        ForwardedHeaders::Forwarded => {
-            Identity::default().write_x_forwarded(headers);
-            identity.write_forwarded(headers);
-        }
-        ForwardedHeaders::Neither => {}
-    }
-}
-
-impl Config {
-    /// Whether what this peer says of others is believed. What is unknown is not trusted.
-    fn trusts(&self, peer: Option<PeerAddr>) -> bool {
-        match peer {
-            None => false,
-            Some(PeerAddr::Unix(_)) => self.trusts_unix_peers,
-            Some(peer) => peer
-                .ip()
-                .is_some_and(|ip| self.trusted.iter().any(|network| network.contains(&ip))),
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use super::{
     pool::Lease,
+    tries::Work,
     upstream::{Address, Call},
 };
 use crate::{Error, semantics::hop};
@@ -31,14 +32,21 @@ pub(super) fn prepare(parts: &mut response::Parts) -> Option<HeaderValue> {
 pub(super) struct ResponseBody {
     call: Call,
     lease: Option<Lease>,
+    work: Option<Work>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(mut call: Call, mut lease: Lease, read_timeout: Duration) -> Self {
+    pub(super) fn new(
+        mut call: Call,
+        mut lease: Lease,
+        work: Work,
+        read_timeout: Duration,
+    ) -> Self {
         call.pause(&mut lease.connection, read_timeout);
         let mut body = Self {
             call,
             lease: Some(lease),
+            work: Some(work),
         };
         if body.is_end_stream() {
             body.finish();
@@ -50,6 +58,7 @@ impl ResponseBody {
         if let Some(lease) = self.lease.take() {
             lease.finish(&self.call);
         }
+        self.work = None;
     }
 }
 
@@ -73,6 +82,7 @@ impl http_body::Body for ResponseBody {
                 broken_off(lease.address(), error);
                 // Dropped here, which closes it: there may be more of this answer to come.
                 this.lease = None;
+                this.work = None;
             }
             _ => {}
         }

@@ -1,18 +1,23 @@
 //! One server, and what is known of it.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use http::HeaderMap;
+use tokio::time::Instant;
+
 use super::{
+    balance::{Candidate, Load, server_id},
+    health::{Change, Health, Unwell},
     layer::Upstream,
     pool::{Limits, Pool},
-    upstream::Address,
+    upstream::{Address, uwsgi::reading::Reading},
 };
 
 /// A server in the table. What is known of it outlives a change of its weight.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Server {
     pub(super) upstream: Upstream,
     pub(super) known: Arc<Known>,
@@ -21,27 +26,73 @@ pub(super) struct Server {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) pool: Arc<Pool>,
+    pub(super) load: Load,
+    pub(super) health: Arc<Health>,
+    id: u64,
     is_draining: AtomicBool,
     requests: AtomicU64,
     failures: AtomicU64,
+    reading: Mutex<Reading>,
+}
+
+impl Known {
+    /// How it reads a path, as far as its answers told (uwsgi).
+    pub(super) fn reading(&self) -> Reading {
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn learn_reading(&self, answer: &HeaderMap) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        *reading = reading.learn(answer);
+    }
 }
 
 impl Server {
-    pub(super) fn new(upstream: Upstream, limits: &Limits) -> Self {
+    /// One that was not in the table before. `needs_probe`: it is asked for nothing before it has
+    /// shown that it is well.
+    pub(super) fn new(upstream: Upstream, limits: &Limits, needs_probe: bool) -> Self {
         let pool = Pool::new(upstream.address.clone(), limits.clone());
         Self {
-            upstream,
             known: Arc::new(Known {
                 pool: Arc::new(pool),
+                load: Load::new(Instant::now()),
+                health: Arc::new(Health::new(needs_probe)),
+                id: server_id(&upstream.address.to_string()),
                 is_draining: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
+                reading: Mutex::default(),
             }),
+            upstream,
+        }
+    }
+
+    /// Something about its health has changed.
+    pub(super) fn changed(&self, change: &Change, why: Option<&Unwell>) {
+        let upstream = tracing::field::display(self.address());
+        let why = why.map(tracing::field::display);
+        match change {
+            Change::Ejected(ejected) => tracing::warn!(
+                upstream,
+                seconds = ejected.time.as_secs_f64(),
+                times = ejected.ejections,
+                "an upstream failed too often and is left alone for a while"
+            ),
+            Change::Down => tracing::warn!(upstream, why, "an upstream is down"),
+            Change::Up | Change::Returned => {
+                self.known.load.came_back(Instant::now());
+                tracing::info!(upstream, "an upstream is back");
+            }
         }
     }
 
     pub(super) fn address(&self) -> &Address {
         &self.upstream.address
+    }
+
+    /// Whether both are the same, whatever is said of them.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.known, &other.known)
     }
 
     pub(super) fn pool(&self) -> &Arc<Pool> {
@@ -74,5 +125,26 @@ impl Server {
 
     pub(super) fn count_failure(&self) {
         self.known.failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Candidate for Server {
+    fn weight(&self) -> u32 {
+        match self.is_draining() {
+            true => 0,
+            false => self.upstream.weight,
+        }
+    }
+
+    fn is_backup(&self) -> bool {
+        self.upstream.is_backup
+    }
+
+    fn load(&self) -> &Load {
+        &self.known.load
+    }
+
+    fn id(&self) -> u64 {
+        self.known.id
     }
 }

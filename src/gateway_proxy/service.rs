@@ -14,7 +14,7 @@ use http::{Request, Response, StatusCode};
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
 
-use super::{GatewayProxy, exchange, layer::Shared};
+use super::{GatewayProxy, exchange, identity::client_addr, layer::Shared};
 use crate::{Body, BoxError, body::answer};
 
 /// The service that [`GatewayProxy`] makes as a layer.
@@ -52,10 +52,12 @@ impl Shared {
                 .iter()
                 .any(|prefix| prefix.strip(path).is_some());
         if is_ours {
-            Route::Upstream
-        } else {
-            Route::Inner
+            return Route::Upstream;
         }
+        if let Some(client) = client_addr(config, request.headers(), request.extensions()) {
+            request.extensions_mut().insert(client);
+        }
+        Route::Inner
     }
 }
 

@@ -1,13 +1,18 @@
 //! The servers that there are, which may change while requests are under way.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use http::HeaderMap;
+
+use tokio::time::Instant;
 
 use super::{
+    balance::{Balance, Balancer, Sticky},
+    health::{Ejections, HealthCheck, State},
     layer::{Config, Upstream},
     pool::Limits,
     server::Server,
@@ -16,6 +21,11 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Table {
     limits: Limits,
+    balance: Balance,
+    slow_start: Duration,
+    /// Whether a server has to show that it is well before it is asked for anything.
+    needs_probe: bool,
+    pub(super) ejections: Ejections,
     current: ArcSwap<Members>,
     /// Held while the table is changed: each change begins with what the last one has made.
     changing: Mutex<()>,
@@ -24,17 +34,34 @@ pub(super) struct Table {
 /// The table as it is between two changes.
 #[derive(Debug)]
 pub(super) struct Members {
-    pub(super) servers: Vec<Server>,
-    turn: AtomicUsize,
+    pub(super) servers: Vec<Arc<Server>>,
+    balancer: Balancer,
+}
+
+/// What a request is to its choice of a server.
+#[derive(Debug)]
+pub(super) struct Wish<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) sticky: Option<&'a Sticky>,
+    /// What a hash is made of.
+    pub(super) key: Option<u64>,
+    /// The servers that were tried.
+    pub(super) tried: &'a [Arc<Server>],
 }
 
 impl Table {
     pub(super) fn new(upstreams: Vec<Upstream>, config: &Config) -> Self {
-        let limits = config.limits.clone();
         let table = Self {
-            current: ArcSwap::from_pointee(Members::new(Vec::new())),
+            current: ArcSwap::from_pointee(Members {
+                balancer: Balancer::new::<Arc<Server>>(&config.balance, config.slow_start, &[]),
+                servers: Vec::new(),
+            }),
             changing: Mutex::new(()),
-            limits,
+            limits: config.limits.clone(),
+            balance: config.balance.clone(),
+            slow_start: config.slow_start,
+            needs_probe: config.health_check.as_ref().is_some_and(HealthCheck::waits),
+            ejections: Ejections::default(),
         };
         table.set(upstreams);
         table
@@ -54,7 +81,7 @@ impl Table {
     }
 
     /// The server at this address.
-    pub(super) fn find(&self, upstream: &Upstream) -> Option<Server> {
+    pub(super) fn find(&self, upstream: &Upstream) -> Option<Arc<Server>> {
         self.members().find(upstream).cloned()
     }
 
@@ -66,7 +93,7 @@ impl Table {
     pub(super) fn change(&self, change: impl FnOnce(Vec<Upstream>) -> Vec<Upstream>) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.members();
-        let mut servers: Vec<Server> = Vec::new();
+        let mut servers: Vec<Arc<Server>> = Vec::new();
         for upstream in change(self.upstreams()) {
             // The same twice would be one server that is asked twice as often.
             if servers
@@ -76,36 +103,65 @@ impl Table {
                 continue;
             }
             servers.push(match before.find(&upstream) {
-                Some(known) => Server {
+                Some(same) if same.upstream == upstream => Arc::clone(same),
+                Some(known) => Arc::new(Server {
                     known: Arc::clone(&known.known),
                     upstream,
-                },
-                None => Server::new(upstream, &self.limits),
+                }),
+                None => Arc::new(Server::new(upstream, &self.limits, self.needs_probe)),
             });
         }
-        self.current.store(Arc::new(Members::new(servers)));
+        let balancer = Balancer::new(&self.balance, self.slow_start, &servers);
+        self.current.store(Arc::new(Members { servers, balancer }));
     }
 }
 
 impl Members {
-    fn new(servers: Vec<Server>) -> Self {
-        Self {
-            servers,
-            turn: AtomicUsize::new(0),
-        }
-    }
-
-    fn find(&self, upstream: &Upstream) -> Option<&Server> {
+    fn find(&self, upstream: &Upstream) -> Option<&Arc<Server>> {
         self.servers
             .iter()
             .find(|server| *server.address() == upstream.address)
     }
 
-    pub(super) fn pick(&self, usable: impl Fn(&Server) -> bool) -> Option<&Server> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let count = self.servers.len();
-        (0..count)
-            .map(|at| &self.servers[(turn + at) % count])
-            .find(|server| usable(server))
+    /// The server for a request; `None` if there is none that was not tried.
+    ///
+    /// One whose health is in doubt is better than none: what says so may be wrong, and the
+    /// request fails anyway.
+    pub(super) fn pick(&self, wish: &Wish<'_>, now: Instant) -> Option<&Arc<Server>> {
+        let servers = self.servers.as_slice();
+        let is_new = |at: usize| !wish.tried.iter().any(|tried| servers[at].is(tried));
+        if let [_] = servers {
+            // Nothing to choose from.
+            let only = self.balancer.pick(servers, is_new, None, now);
+            return only.map(|at| &servers[at]);
+        }
+        let rank = |at: usize| servers[at].known.health.state(now).rank();
+        if let Some(sticky) = wish.sticky {
+            let usable = |at| is_new(at) && rank(at) == State::Up.rank();
+            if let Some(at) = sticky.server(wish.headers, servers, usable) {
+                return Some(&servers[at]);
+            }
+        }
+        let free = |at| rank(at) == State::Up.rank() && !servers[at].pool().is_full();
+        let pick = |usable: &dyn Fn(usize) -> bool| {
+            let usable = |at| is_new(at) && usable(at);
+            self.balancer.pick(servers, usable, wish.key, now)
+        };
+        pick(&free)
+            .or_else(|| {
+                let mut worst = State::RANKS;
+                worst.find_map(|worst| pick(&|at| rank(at) <= worst))
+            })
+            .map(|at| &servers[at])
+    }
+
+    /// Whether there is a server for another try, after one at `this`.
+    pub(super) fn has_others(&self, tried: &[Arc<Server>], this: &Server, now: Instant) -> bool {
+        self.servers.iter().any(|server| {
+            !server.is_draining()
+                && !server.is(this)
+                && !tried.iter().any(|tried| server.is(tried))
+                && server.known.health.is_usable(now)
+        })
     }
 }

@@ -109,6 +109,25 @@ impl Identity {
         identity
     }
 
+    /// Cuts the chain off behind the last station that is not trusted, read from the end: what
+    /// stands before it is only what it said.
+    pub fn forget_beyond(&mut self, is_trusted: impl Fn(IpAddr) -> bool) {
+        let is_untrusted = |node: &Node| !matches!(node, Node::Ip(ip) if is_trusted(*ip));
+        if let Some(last) = self.chain.iter().rposition(is_untrusted) {
+            self.chain.drain(..last);
+        }
+    }
+
+    /// The address of the first station: of the client, after
+    /// [`forget_beyond`](Identity::forget_beyond). `None` if its address is not known.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        match self.chain.first()? {
+            Node::Ip(ip) => Some(*ip),
+            Node::Obfuscated(_) | Node::Unknown => None,
+        }
+    }
+
     /// Writes `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix`, as far as they are
     /// known, in place of what was there.
     pub fn write_x_forwarded(&self, headers: &mut HeaderMap) {

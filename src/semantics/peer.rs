@@ -34,6 +34,14 @@ pub enum PeerAddr {
     Unix(UnixPeer),
 }
 
+/// The address of the client of a request, which may be behind proxies: an extension of requests.
+///
+/// `GatewayProxy`, as a layer, puts it there for the service inside: the [`PeerAddr`], or, where
+/// that is a proxy which is trusted, the last address before all that are. Absent means unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_structs)]
+pub struct ClientAddr(pub IpAddr);
+
 /// The process at the other end of a Unix socket, as the kernel knew it when it connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

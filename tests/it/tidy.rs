@@ -44,6 +44,7 @@ const RE_EXPORTS: &[(&str, &str)] = &[
     ("Error", "error"),
     ("ErrorKind", "error"),
     ("Fault", "error"),
+    ("ClientAddr", "semantics"),
     ("MountPoint", "semantics"),
     ("PathPolicy", "semantics"),
     ("PeerAddr", "semantics"),

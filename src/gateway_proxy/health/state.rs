@@ -94,6 +94,9 @@ pub(in crate::gateway_proxy) struct Ejected {
 }
 
 impl State {
+    /// All that [`rank`](State::rank) can be, best first.
+    pub(in crate::gateway_proxy) const RANKS: std::ops::RangeInclusive<u8> = 0..=3;
+
     /// The order in which servers are asked for help. The ejected come first after those that
     /// are up: it is seconds since they worked, and their time is a guess. What fails its probes
     /// comes last.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::gateway_proxy::statuses::Statuses;
 
 /// Which requests are sent once more when a try failed, how often, and when.
@@ -106,8 +108,8 @@ impl Retries {
     /// Which statuses of an answer are worth another try. Defaults to none. Replaces what was given
     /// before.
     ///
-    /// 502, 503, and 504 are the usual ones. The answer is thrown away, with its connection if its
-    /// body is long. When no try is left, the client gets the last answer.
+    /// 502, 503, and 504 are the usual ones. The answer is thrown away, with its connection if it
+    /// has a body. When no try is left, the client gets the last answer.
     ///
     /// # Panics
     ///
@@ -195,6 +197,11 @@ impl Retries {
     pub fn max_retry_after(mut self, wait: Duration) -> Self {
         self.max_retry_after = wait;
         self
+    }
+
+    /// Whether an answer with this status may be followed by another try.
+    pub(in crate::gateway_proxy) fn is_status(&self, status: StatusCode) -> bool {
+        self.statuses.contains(status)
     }
 
     /// How long one try may take.

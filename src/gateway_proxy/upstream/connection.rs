@@ -25,6 +25,7 @@ use super::{
     },
     stream::Stream,
     upload::{Coding, Progress, Upload, passable},
+    uwsgi::answer::keeps_connection,
 };
 use crate::{Body, Error, ErrorKind, body::quiet::Quiet};
 
@@ -236,23 +237,28 @@ impl Call {
                     return self.poll_patience(connection, progress, cx).map(Err);
                 }
             }
-            while let Some(answer) = self.take_head(connection)? {
+            while let Some(answer) = Self::take_head(connection)? {
                 if answer.status().is_informational()
                     && answer.status() != StatusCode::SWITCHING_PROTOCOLS
                 {
                     self.hear(answer.status())?;
                     continue;
                 }
-                return Poll::Ready(self.begin(answer));
+                return Poll::Ready(self.begin(connection.speech, answer));
             }
         }
     }
 
-    fn take_head(&self, connection: &mut Connection) -> Result<Option<Response<()>>, Error> {
+    fn take_head(connection: &mut Connection) -> Result<Option<Response<()>>, Error> {
         if connection.buffer.is_empty() {
             return Ok(None);
         }
-        head::answer(&mut connection.buffer, connection.max_head).map_err(nonsense)
+        let (buffer, max) = (&mut connection.buffer, connection.max_head);
+        let answer = match connection.speech {
+            Speech::Http1 => head::answer(buffer, max),
+            Speech::Uwsgi => head::uwsgi_answer(buffer, max),
+        };
+        answer.map_err(nonsense)
     }
 
     /// RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to
@@ -285,13 +291,17 @@ impl Call {
         self.upload.release();
     }
 
-    fn begin(&mut self, mut answer: Response<()>) -> Result<Response<()>, Error> {
+    fn begin(&mut self, speech: Speech, mut answer: Response<()>) -> Result<Response<()>, Error> {
         let status = answer.status();
         let version = answer.version();
         let framing =
             framing::of(&self.method, version, status, answer.headers_mut()).map_err(nonsense)?;
-        self.persists = framing::persists(version, answer.headers(), &framing)
-            && status != StatusCode::SWITCHING_PROTOCOLS;
+        let is_delimited = !matches!(framing, Framing::Close);
+        self.persists = status != StatusCode::SWITCHING_PROTOCOLS
+            && match speech {
+                Speech::Http1 => framing::persists(version, answer.headers(), &framing),
+                Speech::Uwsgi => keeps_connection(answer.headers(), is_delimited),
+            };
         self.framing = Some(framing);
         Ok(answer)
     }
@@ -310,6 +320,11 @@ impl Call {
         let until = self.deadline;
         ready!(connection.quiet.poll_until(until, is_its_turn, cx));
         Poll::Ready(ErrorKind::UpstreamTimeout.into())
+    }
+
+    /// When all has to be over.
+    pub(in crate::gateway_proxy) fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
     }
 
     /// How long the body may pause.

@@ -1,12 +1,9 @@
 //! Where the application is, and how it is spoken to.
 
 mod connection;
-mod http1;
+pub(super) mod http1;
 mod stream;
 mod upload;
-pub(super) mod http;
-mod socket;
-#[allow(dead_code)]
 pub(super) mod uwsgi;
 
 use std::{
@@ -15,11 +12,10 @@ use std::{
     str::FromStr,
 };
 
-use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue, Method, Uri, uri::Authority};
+use http::{HeaderValue, Uri, uri::Authority};
 
 pub(super) use self::{
-    connection::{Call, Connection, Failure, Outgoing, Patience},
+    connection::{Call, Connection, Outgoing, Patience},
     upload::Coding,
 };
 
@@ -35,6 +31,8 @@ pub(super) struct Address {
 pub(super) enum Speech {
     /// HTTP/1.1.
     Http1,
+    /// The protocol of uWSGI. Its answers are HTTP/1.1, or nearly so.
+    Uwsgi,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +65,18 @@ const SCHEMES: &[Scheme] = &[
         is_unix: true,
         port: None,
     },
+    Scheme {
+        name: "uwsgi",
+        speech: Speech::Uwsgi,
+        is_unix: false,
+        port: None,
+    },
+    Scheme {
+        name: "uwsgi+unix",
+        speech: Speech::Uwsgi,
+        is_unix: true,
+        port: None,
+    },
 ];
 
 impl Address {
@@ -76,19 +86,6 @@ impl Address {
             Place::Tcp { authority, .. } => HeaderValue::from_str(authority.as_str())
                 .expect("an authority holds no byte that a header value may not"),
             Place::Unix { .. } => HeaderValue::from_static("localhost"),
-        }
-    }
-
-    /// Writes the head of a request as it is said there.
-    pub(super) fn write_head(
-        &self,
-        method: &Method,
-        target: &str,
-        headers: &HeaderMap,
-        out: &mut BytesMut,
-    ) {
-        match self.speech {
-            Speech::Http1 => http1::head::write_request(method, target, headers, out),
         }
     }
 
@@ -116,7 +113,9 @@ impl FromStr for Address {
             .iter()
             .find(|known| known.name.eq_ignore_ascii_case(scheme))
         else {
-            return Err(invalid("the scheme is neither http nor http+unix"));
+            return Err(invalid(
+                "the scheme is none of http, http+unix, uwsgi and uwsgi+unix",
+            ));
         };
         let place = match scheme.is_unix {
             true => unix(rest),

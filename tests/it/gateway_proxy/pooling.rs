@@ -6,6 +6,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
+use tower_gateway::gateway_proxy::Retries;
 use tower_gateway::{Body, ErrorKind};
 
 use super::{call, get, kind, post, text, to};
@@ -380,14 +381,21 @@ async fn a_request_that_may_not_be_repeated_is_not() {
 }
 
 #[tokio::test]
-async fn a_fresh_connection_that_fails_is_not_tried_again() {
+async fn an_upstream_that_fails_on_fresh_connections_is_tried_as_often_as_is_said() {
     let upstream = Upstream::spawn(|mut conn| async move {
         conn.request().await;
     })
     .await;
-    let response = call(&to(&upstream), get("/")).await;
+    // RFC 9110 §9.2.2: of requests only those that may be repeated.
+    let response = call(&to(&upstream), post("/", "order")).await;
     assert_eq!(response.status(), 502);
     assert_eq!(upstream.counts().requests, 1);
+    let response = call(&to(&upstream), get("/")).await;
+    assert_eq!(response.status(), 502);
+    assert_eq!(upstream.counts().requests, 1 + 3);
+    let proxy = to(&upstream).retries(Retries::none());
+    assert_eq!(call(&proxy, get("/")).await.status(), 502);
+    assert_eq!(upstream.counts().requests, 1 + 3 + 1);
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ fn urls_of_upstreams() {
         "http://[::1]:8000",
         "http+unix:/run/gunicorn.sock",
         "http+unix:///run/gunicorn.sock",
+        "uwsgi://127.0.0.1:3031",
+        "uwsgi+unix:/run/uwsgi.sock",
     ] {
         assert!(GatewayProxy::to(url).is_ok(), "{url}");
     }
@@ -19,13 +21,11 @@ fn urls_of_upstreams() {
 fn what_cannot_be_an_upstream_is_said_with_its_reason() {
     for (url, reason) in [
         ("", "write it as"),
-        ("127.0.0.1:8000", "the scheme is neither"),
+        ("127.0.0.1:8000", "the scheme is none of"),
         ("localhost", "write it as"),
-        ("ftp://x", "the scheme is neither"),
-        ("https://127.0.0.1", "not supported yet"),
-        ("uwsgi://127.0.0.1:3031", "not supported yet"),
-        ("uwsgi+unix:/run/uwsgi.sock", "not supported yet"),
-        ("http:127.0.0.1", "write it as http://host:port"),
+        ("ftp://x", "the scheme is none of"),
+        ("uwsgi://x", "it has no port"),
+        ("http:127.0.0.1", "write it as scheme://host:port"),
         ("http://", "not a URL"),
         ("http://:80", "names no host"),
         ("http://a:0", "not a number from 1"),

@@ -5,7 +5,10 @@ use std::mem::MaybeUninit;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
-use super::BadAnswer;
+use super::{
+    super::uwsgi::{self, answer::Opening},
+    BadAnswer,
+};
 
 /// How many fields the head of an answer may have, and its trailers.
 const MAX_FIELDS: usize = 100;
@@ -16,7 +19,7 @@ const MAX_FIELDS: usize = 100;
 const EAGER: usize = 4 << 10;
 
 /// Writes the head of a request.
-pub(in crate::gateway_proxy::upstream) fn write_request(
+pub(in crate::gateway_proxy) fn write_request(
     method: &Method,
     target: &str,
     headers: &HeaderMap,
@@ -73,11 +76,42 @@ pub(in crate::gateway_proxy::upstream) fn answer(
     };
     let spans = Spans::of(buffer, parsed.headers);
     let head = buffer.split_to(length).freeze();
+    let headers = spans.headers(&head)?;
+    Ok(Some(assemble(status, version, headers)))
+}
+
+fn assemble(status: StatusCode, version: Version, headers: HeaderMap) -> Response<()> {
     let mut answer = Response::new(());
     *answer.status_mut() = status;
     *answer.version_mut() = version;
-    *answer.headers_mut() = spans.headers(&head)?;
-    Ok(Some(answer))
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// Takes the head of a uwsgi server's answer out of `buffer`: one of HTTP of any version, or one
+/// of CGI, which has no status line.
+pub(in crate::gateway_proxy::upstream) fn uwsgi_answer(
+    buffer: &mut BytesMut,
+    max: usize,
+) -> Result<Option<Response<()>>, BadAnswer> {
+    let opening = uwsgi::answer::opening(buffer).map_err(|invalid| BadAnswer(invalid.reason()))?;
+    let (status, length) = match opening {
+        Opening::Partial => return within(buffer, max).map(|()| None),
+        Opening::StatusLine { status, length } => (Some(status), length),
+        Opening::Fields => (None, 0),
+    };
+    let mut rest = buffer.split_off(length);
+    let Some(mut headers) = trailers(&mut rest, max)? else {
+        buffer.unsplit(rest);
+        return within(buffer, max).map(|()| None);
+    };
+    *buffer = rest;
+    let status = match status {
+        Some(status) => status,
+        None => uwsgi::answer::cgi_status(&mut headers)
+            .map_err(|invalid| BadAnswer(invalid.reason()))?,
+    };
+    Ok(Some(assemble(status, Version::HTTP_11, headers)))
 }
 
 /// Takes a trailer section, with the empty line that ends it, out of `buffer`.

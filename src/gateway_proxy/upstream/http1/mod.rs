@@ -8,6 +8,8 @@ mod tests;
 
 use std::{error, fmt};
 
+pub(in crate::gateway_proxy) use self::head::write_request;
+
 /// Why an answer cannot be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadAnswer(pub(super) &'static str);

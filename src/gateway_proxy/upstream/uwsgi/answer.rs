@@ -128,13 +128,19 @@ pub(in crate::gateway_proxy) fn keeps_connection(headers: &HeaderMap, is_delimit
     is_delimited && says("keep-alive") && !says("close")
 }
 
-impl fmt::Display for InvalidAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl InvalidAnswer {
+    pub(in crate::gateway_proxy) fn reason(self) -> &'static str {
+        match self {
             Self::StatusLine => "the status line is malformed",
             Self::StatusField => "the Status field is malformed",
             Self::NoHead => "there is neither a status line nor a field",
-        })
+        }
+    }
+}
+
+impl fmt::Display for InvalidAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
     }
 }
 

@@ -1,0 +1,45 @@
+//! What is said of several upstreams.
+
+use std::time::Duration;
+
+use super::GatewayProxy;
+use crate::gateway_proxy::{Balance, Ejection, HealthCheck, Retries, Sticky};
+
+impl GatewayProxy {
+    /// Which upstream a request goes to. Defaults to [`Balance::PeakEwma`].
+    ///
+    /// An upstream is passed over while it has no connection to spare, is
+    /// [ejected](GatewayProxy::ejection), or is [down](GatewayProxy::health_check); if that leaves
+    /// none, the least doubtful are asked all the same.
+    pub fn balance(self, policy: Balance) -> Self {
+        self.with(|config| config.balance = policy)
+    }
+
+    /// Keeps the requests of a session on one upstream, by a cookie. Off by default.
+    pub fn sticky(self, sticky: Sticky) -> Self {
+        self.with(|config| config.sticky = Some(sticky))
+    }
+
+    /// How long an upstream that is new, or came back, takes to get its whole share. Defaults to
+    /// zero: at once.
+    pub fn slow_start(self, time: Duration) -> Self {
+        self.with(|config| config.slow_start = time)
+    }
+
+    /// When an upstream that fails is left alone for a while. See [`Ejection`] for its defaults.
+    pub fn ejection(self, ejection: Ejection) -> Self {
+        self.with(|config| config.ejection = ejection)
+    }
+
+    /// Asks each upstream again and again whether it is well. Off by default.
+    ///
+    /// The first request starts it, or [`Handle::start`](crate::gateway_proxy::Handle::start).
+    pub fn health_check(self, check: HealthCheck) -> Self {
+        self.with(|config| config.health_check = Some(check))
+    }
+
+    /// Which requests are tried again when an upstream fails. See [`Retries`] for its defaults.
+    pub fn retries(self, retries: Retries) -> Self {
+        self.with(|config| config.retries = retries)
+    }
+}

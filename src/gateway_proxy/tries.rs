@@ -1,0 +1,359 @@
+//! A request is tried until there is an answer, or no more sense in it.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use http::{Response, header};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    balance::{InFlight, key_of},
+    content::Content,
+    layer::Shared,
+    outcome::{Failed, Outcome},
+    pool::{Lease, Need},
+    request::Head,
+    retry::{Attempt, Verdict, decide},
+    server::Server,
+    table::Wish,
+    upstream::{Address, Call, Outgoing, Patience, Speech, uwsgi},
+};
+use crate::{Error, ErrorKind, semantics::retry_after};
+
+/// How long a body waits to be asked for. RFC 9110 §10.1.1: a client that waits for a 100 "SHOULD
+/// NOT wait for an indefinite period before sending the content", since there are servers that
+/// never say so.
+const CONTINUE: Duration = Duration::from_secs(1);
+
+/// A request, and what was tried with it.
+pub(super) struct Tries<'a> {
+    shared: &'a Shared,
+    head: &'a mut Head,
+    content: &'a mut Content,
+    is_upgrade: bool,
+    deadline: Option<Instant>,
+    tried: Vec<Arc<Server>>,
+    /// How many tries there were, without those that were made good at once.
+    count: u32,
+    was_renewed: bool,
+}
+
+/// The head of an answer, and where the rest of it comes from.
+pub(super) struct Answered {
+    pub(super) head: Response<()>,
+    pub(super) call: Call,
+    pub(super) lease: Lease,
+    pub(super) work: Work,
+}
+
+/// A server has one more request to work on, for as long as this is there.
+#[derive(Debug)]
+pub(super) struct Work(InFlight<Arc<Server>>);
+
+impl Work {
+    pub(super) fn server(&self) -> Arc<Server> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// Why a request has no answer, and who was asked last.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub(super) error: Error,
+    pub(super) upstream: Option<Address>,
+}
+
+impl<E: Into<Error>> From<E> for Unanswered {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            upstream: None,
+        }
+    }
+}
+
+impl Unanswered {
+    pub(super) fn by(server: &Server, error: Error) -> Self {
+        Self {
+            error,
+            upstream: Some(server.address().clone()),
+        }
+    }
+}
+
+/// A try without an answer.
+struct Failure {
+    error: Error,
+    failed: Failed,
+    /// The turn at the server, if one was taken.
+    lease: Option<Lease>,
+}
+
+impl<'a> Tries<'a> {
+    pub(super) fn new(
+        shared: &'a Shared,
+        head: &'a mut Head,
+        content: &'a mut Content,
+        is_upgrade: bool,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self {
+            shared,
+            head,
+            content,
+            is_upgrade,
+            deadline,
+            tried: Vec::new(),
+            count: 0,
+            was_renewed: false,
+        }
+    }
+
+    pub(super) async fn answer(mut self) -> Result<Answered, Unanswered> {
+        self.shared.budget.deposit(Instant::now());
+        let mut server = self
+            .pick()
+            .ok_or(Error::new(ErrorKind::UpstreamUnavailable))?;
+        let mut lease = None;
+        loop {
+            if lease.is_none() {
+                self.count += 1;
+            }
+            let sent = Instant::now();
+            let result = self.attempt(&server, lease.take()).await;
+            let now = Instant::now();
+            let outcome = match &result {
+                Ok(answered) => answered.outcome(),
+                Err(failure) => Outcome::Failed(failure.failed),
+            };
+            self.judge(&server, &outcome, sent, now);
+            match self.decide(&server, outcome, now) {
+                Verdict::Answer => {
+                    return result.map_err(|failure| Unanswered::by(&server, failure.error));
+                }
+                Verdict::Renew => {
+                    tracing::debug!(upstream = %server.address(), "a kept connection was closed; trying a fresh one");
+                    self.was_renewed = true;
+                    lease = result.err().and_then(|failure| failure.lease);
+                }
+                Verdict::Retry { after, elsewhere } => {
+                    tracing::debug!(upstream = %server.address(), ?outcome, "trying again");
+                    // What is left of an answer, or of a connection.
+                    drop(result);
+                    sleep(after).await;
+                    if elsewhere {
+                        self.tried.push(Arc::clone(&server));
+                        server = self.pick().unwrap_or(server);
+                    }
+                }
+            }
+        }
+    }
+
+    fn pick(&self) -> Option<Arc<Server>> {
+        let config = &self.shared.config;
+        let key = config
+            .hash_key()
+            .and_then(|key| key_of(key, self.head.headers(), self.head.client().addr));
+        let wish = Wish {
+            headers: self.head.headers(),
+            sticky: config.sticky.as_ref(),
+            key,
+            tried: &self.tried,
+        };
+        let members = self.shared.table.members();
+        members.pick(&wish, Instant::now()).cloned()
+    }
+
+    /// One try. `turn` is what is left of the last one, when only its connection had failed.
+    async fn attempt(
+        &mut self,
+        server: &Arc<Server>,
+        turn: Option<Lease>,
+    ) -> Result<Answered, Failure> {
+        let work = Work(InFlight::start(Arc::clone(server)));
+        server.count_request();
+        let deadline = self.deadline_of_try();
+        let lease = match turn {
+            Some(turn) => turn.renew(deadline).await,
+            None => server.pool().lease(self.need(), deadline).await,
+        };
+        let lease = lease.map_err(|error| Failure::unsent(error, None))?;
+        self.send(server, lease, work, deadline).await
+    }
+
+    /// RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." So they
+    /// are not sent where they may have to be.
+    fn need(&self) -> Need {
+        let may_repeat = self.head.method.is_idempotent() && self.content.is_kept();
+        let config = &self.shared.config;
+        match (may_repeat || config.reuses_always) && !self.is_upgrade {
+            true => Need::Any,
+            false => Need::Fresh,
+        }
+    }
+
+    fn deadline_of_try(&self) -> Option<Instant> {
+        let limit = self.shared.config.retries.try_timeout();
+        let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+        match (end, self.deadline) {
+            (Some(end), Some(deadline)) => Some(end.min(deadline)),
+            (end, deadline) => end.or(deadline),
+        }
+    }
+
+    async fn send(
+        &mut self,
+        server: &Server,
+        mut lease: Lease,
+        work: Work,
+        deadline: Option<Instant>,
+    ) -> Result<Answered, Failure> {
+        let mut bytes = BytesMut::new();
+        let block = match self.head.write(server, &mut bytes) {
+            Ok(block) => block,
+            Err(error) => return Err(Failure::unsent(error, Some(lease))),
+        };
+        let is_held = self.head.holds(self.content);
+        let (body, coding) = self.content.take();
+        let request = Outgoing {
+            method: self.head.method.clone(),
+            head: bytes,
+            body,
+            coding,
+            is_held,
+        };
+        let patience = Patience {
+            response: self.shared.config.response_timeout,
+            deadline,
+            hold: CONTINUE,
+        };
+        let on_kept = lease.connection.was_used();
+        let connection = &mut lease.connection;
+        let mut call = Call::new(connection, request, &patience);
+        match poll_fn(|cx| call.poll_head(connection, cx)).await {
+            Ok(head) => {
+                // A try has a limit of its own; the body of its answer has that of the whole.
+                call.set_deadline(self.deadline);
+                if server.address().speech == Speech::Uwsgi {
+                    server.known.learn_reading(head.headers());
+                }
+                Ok(Answered {
+                    head,
+                    call,
+                    lease,
+                    work,
+                })
+            }
+            Err(failure) => {
+                let failed = Failed {
+                    kind: failure.error.kind(),
+                    bytes_taken: failure.was_taken,
+                    was_heard: failure.was_heard,
+                    on_kept,
+                };
+                Err(Failure {
+                    error: explain(failure.error, &failed, block),
+                    failed,
+                    lease: Some(lease),
+                })
+            }
+        }
+    }
+
+    /// What a try says of the server.
+    fn judge(&self, server: &Server, outcome: &Outcome, sent: Instant, now: Instant) {
+        let config = &self.shared.config.ejection;
+        let change = match config.is_failure(outcome) {
+            None => None,
+            Some(false) => {
+                server.known.load.observe(now - sent, now);
+                server.known.health.succeeded(config, now)
+            }
+            Some(true) => {
+                server.count_failure();
+                server.known.load.penalize(now, penalty(outcome));
+                let members = self.shared.table.members();
+                let table = members.servers.iter().map(|server| &*server.known.health);
+                let ejections = &self.shared.table.ejections;
+                ejections.failed(config, &server.known.health, table, sent, now)
+            }
+        };
+        if let Some(change) = change {
+            server.changed(&change, None);
+        }
+    }
+
+    fn decide(&self, server: &Server, outcome: Outcome, now: Instant) -> Verdict {
+        // The usual case needs no look at the table.
+        let retries = &self.shared.config.retries;
+        if let Outcome::Answered { status, .. } = outcome
+            && !retries.is_status(status)
+        {
+            return Verdict::Answer;
+        }
+        let members = self.shared.table.members();
+        let others_left = members.has_others(&self.tried, server, now);
+        let attempt = Attempt {
+            tries: self.count,
+            was_renewed: self.was_renewed,
+            is_idempotent: self.head.method.is_idempotent(),
+            is_replayable: self.content.is_whole(),
+            outcome,
+            others_left,
+            remaining: self
+                .deadline
+                .map_or(Duration::MAX, |deadline| deadline - now),
+        };
+        decide(retries, &self.shared.budget, &attempt, now)
+    }
+}
+
+impl Answered {
+    fn outcome(&self) -> Outcome {
+        let after = self.head.headers().get(header::RETRY_AFTER);
+        Outcome::Answered {
+            status: self.head.status(),
+            retry_after: after
+                .and_then(|after| retry_after::parse(after, std::time::SystemTime::now())),
+        }
+    }
+}
+
+impl Failure {
+    /// Nothing of the request has left.
+    fn unsent(error: Error, lease: Option<Lease>) -> Self {
+        let failed = Failed {
+            kind: error.kind(),
+            bytes_taken: false,
+            was_heard: false,
+            on_kept: false,
+        };
+        Self {
+            error,
+            failed,
+            lease,
+        }
+    }
+}
+
+/// How long a server is asked less for what it did.
+fn penalty(outcome: &Outcome) -> Duration {
+    const FAILED: Duration = Duration::from_secs(5);
+    match outcome {
+        Outcome::Answered {
+            retry_after: Some(after),
+            ..
+        } => *after,
+        _ => FAILED,
+    }
+}
+
+/// uWSGI closes on what is too large for it, and says so to its own log only.
+fn explain(error: Error, failed: &Failed, block: Option<uwsgi::Block>) -> Error {
+    let is_silence = error.kind() == ErrorKind::UpstreamReset && !failed.was_heard;
+    match block.and_then(uwsgi::Block::unanswered) {
+        Some(reason) if is_silence => error.with_source(reason),
+        _ => error,
+    }
+}
