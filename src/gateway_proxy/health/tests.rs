@@ -1,5 +1,7 @@
 //! Servers that fail, at times that the tests make up.
 
+#![allow(clippy::unwrap_used)] // In a test it is an assertion.
+
 use std::{sync::Barrier, thread, time::Duration};
 
 use http::StatusCode;

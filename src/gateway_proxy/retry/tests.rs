@@ -1,5 +1,7 @@
 //! The rules as a table, and the budget against a model of it.
 
+#![allow(clippy::unwrap_used)] // In a test it is an assertion.
+
 use std::{thread, time::Duration};
 
 use http::StatusCode;

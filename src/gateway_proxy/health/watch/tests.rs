@@ -1,5 +1,7 @@
 //! A server that is probed, with a clock that stands still unless all wait.
 
+#![allow(clippy::unwrap_used)] // In a test it is an assertion.
+
 use std::{
     cell::{Cell, RefCell},
     future,
