@@ -724,6 +724,19 @@ fn only_what_is_granted_is_taken_from_the_budget() {
     assert_eq!(granted, 30);
 }
 
+/// "Retry-After: 0" from an overloaded server is no leave to come back in the same moment.
+#[test]
+fn a_retry_after_of_nothing_does_not_take_the_pause_away() {
+    let (config, now) = (Retries::new().on_status([503]), Instant::now());
+    let attempt = answered_after(503, Duration::ZERO).alone();
+    let paused = (0..30).any(|_| {
+        let budget = Budget::new(&config, now);
+        let verdict = decide(&config, &budget, &attempt, now);
+        !matches(SameAfter(Duration::ZERO), verdict)
+    });
+    assert!(paused);
+}
+
 #[test]
 fn pauses_double_up_to_the_longest_and_are_spread_over_all_of_it() {
     let config = Retries::new();

@@ -181,6 +181,7 @@ async fn it_ends_when_the_server_is_gone() {
     let watching = Rc::clone(&probed).watch(check(), Arc::downgrade(&health));
     let goes = async {
         time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(Arc::strong_count(&health), 1, "it is held meanwhile");
         drop(health);
         future::pending::<()>().await;
     };
@@ -196,6 +197,7 @@ async fn it_ends_when_the_server_is_gone() {
     let watching = Rc::clone(&probed).watch(check(), Arc::downgrade(&health));
     let goes = async {
         time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(Arc::strong_count(&health), 1, "it is held meanwhile");
         drop(health);
         future::pending::<()>().await;
     };
