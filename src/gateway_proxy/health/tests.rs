@@ -1,5 +1,7 @@
 //! Servers that fail, at times that the tests make up.
 
+#![allow(clippy::unwrap_used)] // In a test it is an assertion.
+
 use std::{sync::Barrier, thread, time::Duration};
 
 use http::StatusCode;
@@ -298,6 +300,25 @@ mod rate {
     }
 
     #[test]
+    fn requests_now_and_then_do_not_keep_what_is_older() {
+        let mut server = Server::new(by_rate(0.5, seconds(10), 10));
+        for _ in 0..9 {
+            assert_eq!(server.fails(), None);
+        }
+        server.after(seconds(6)).succeeds();
+        server.after(Duration::from_millis(4500));
+        assert_eq!(server.fails(), None, "the nine are 10.5 seconds old");
+
+        let mut server = Server::new(by_rate(0.5, seconds(10), 10));
+        for _ in 0..9 {
+            assert_eq!(server.fails(), None);
+        }
+        server.after(seconds(5)).succeeds();
+        server.after(seconds(100));
+        assert_eq!(server.fails(), None, "all of it is old");
+    }
+
+    #[test]
     fn an_ejection_begins_a_new_count() {
         let config = by_rate(0.5, seconds(3600), 10).base_time(SECOND);
         let mut server = Server::new(config);
@@ -386,7 +407,9 @@ mod share {
                 for server in &table {
                     scope.spawn(|| {
                         start.wait();
-                        ejections.failed(&config, server, &table, now, now)
+                        // So that all are in the middle of it together, if they can be.
+                        let table = table.iter().inspect(|_| thread::yield_now());
+                        ejections.failed(&config, server, table, now, now)
                     });
                 }
             });

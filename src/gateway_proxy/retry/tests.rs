@@ -1,5 +1,7 @@
 //! The rules as a table, and the budget against a model of it.
 
+#![allow(clippy::unwrap_used)] // In a test it is an assertion.
+
 use std::{thread, time::Duration};
 
 use http::StatusCode;
@@ -720,6 +722,19 @@ fn only_what_is_granted_is_taken_from_the_budget() {
     }
     let granted = (0..100).filter(|_| budget.withdraw(now)).count();
     assert_eq!(granted, 30);
+}
+
+/// "Retry-After: 0" from an overloaded server is no leave to come back in the same moment.
+#[test]
+fn a_retry_after_of_nothing_does_not_take_the_pause_away() {
+    let (config, now) = (Retries::new().on_status([503]), Instant::now());
+    let attempt = answered_after(503, Duration::ZERO).alone();
+    let paused = (0..30).any(|_| {
+        let budget = Budget::new(&config, now);
+        let verdict = decide(&config, &budget, &attempt, now);
+        !matches(SameAfter(Duration::ZERO), verdict)
+    });
+    assert!(paused);
 }
 
 #[test]

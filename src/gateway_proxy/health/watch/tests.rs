@@ -1,5 +1,7 @@
 //! A server that is probed, with a clock that stands still unless all wait.
 
+#![allow(clippy::unwrap_used)] // In a test it is an assertion.
+
 use std::{
     cell::{Cell, RefCell},
     future,
@@ -179,6 +181,7 @@ async fn it_ends_when_the_server_is_gone() {
     let watching = Rc::clone(&probed).watch(check(), Arc::downgrade(&health));
     let goes = async {
         time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(Arc::strong_count(&health), 1, "it is held meanwhile");
         drop(health);
         future::pending::<()>().await;
     };
@@ -194,6 +197,7 @@ async fn it_ends_when_the_server_is_gone() {
     let watching = Rc::clone(&probed).watch(check(), Arc::downgrade(&health));
     let goes = async {
         time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(Arc::strong_count(&health), 1, "it is held meanwhile");
         drop(health);
         future::pending::<()>().await;
     };
