@@ -1,9 +1,6 @@
 //! One choice among the servers of a table.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{ops::Deref, sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
 
@@ -26,7 +23,10 @@ pub(in crate::gateway_proxy) trait Candidate {
     fn id(&self) -> u64;
 }
 
-impl<C: Candidate> Candidate for Arc<C> {
+impl<P> Candidate for P
+where
+    P: Deref<Target: Candidate>,
+{
     fn weight(&self) -> u32 {
         (**self).weight()
     }

@@ -107,6 +107,10 @@ impl HashKey {
     /// How much more than its share of all running requests a server may get before keys of it go
     /// to their next server: 1.25 by default, which is a quarter more.
     ///
+    /// What it gets is rounded up: with fewer requests running than there are servers, a server
+    /// that has one has its share, and a second goes elsewhere. A higher bound keeps more keys at
+    /// their place in quiet times.
+    ///
     /// At 1 load is spread as evenly as it can be, and keys move often; `f64::INFINITY` moves a
     /// key only when its server cannot be asked. Less than 1, and no number, is 1.
     pub fn bound(mut self, factor: f64) -> Self {
