@@ -16,6 +16,7 @@ app = Flask(__name__)
 
 # A rule without methods matches every method, also those nobody has heard of.
 app.url_map.add(Rule("/echo", endpoint="echo"))
+app.url_map.add(Rule("/echo/<path:below>", endpoint="echo"))
 
 
 def size_and_sha256(file):
@@ -33,7 +34,7 @@ def hello():
 
 
 @app.endpoint("echo")
-def echo():
+def echo(below=None):
     environ = request.environ
     return {
         "method": request.method,
@@ -44,6 +45,7 @@ def echo():
         # Not in PEP 3333, but most servers pass on the request target as it came.
         "target": environ.get("RAW_URI") or environ.get("REQUEST_URI"),
         "remote_addr": environ.get("REMOTE_ADDR"),
+        "remote_port": environ.get("REMOTE_PORT"),
         "process_id": os.getpid(),
         "content_type": environ.get("CONTENT_TYPE"),
         "content_length": environ.get("CONTENT_LENGTH"),

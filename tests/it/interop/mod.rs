@@ -10,6 +10,7 @@ mod flask;
 mod redbot;
 mod tornado;
 mod uwsgi;
+mod uwsgi_protocol;
 mod video;
 mod websockets;
 mod zsync;

@@ -1,4 +1,4 @@
-//! A Flask application behind uWSGI, which speaks HTTP here; its own protocol is not there yet.
+//! A Flask application behind uWSGI, which speaks HTTP here.
 
 use serde_json::Value;
 use tower_gateway::GatewayProxy;

@@ -177,15 +177,20 @@ impl Site {
     }
 
     pub fn gunicorn(&self, options: &[&str]) -> Gunicorn {
-        let mut command = command("gunicorn", &mysite());
+        let mut command = self.command("gunicorn");
+        command.arg("config.wsgi").args(options);
+        Gunicorn::start(command)
+    }
+
+    /// A program of the environment, to be run as this site behind a gateway.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = command(program, &mysite());
         command
-            .arg("config.wsgi")
-            .args(options)
             .env("MYSITE_DATABASE", self.directory.path().join("db.sqlite3"))
             .env("MYSITE_WHOAMI", "1")
             .env("MYSITE_ACCEL", "/protected")
             .env("MYSITE_BEHIND_GATEWAY", "1");
-        Gunicorn::start(command)
+        command
     }
 }
 
