@@ -1,5 +1,8 @@
 //! What you can say to a gateway proxy.
 
+#[cfg(feature = "tls")]
+pub(super) mod tls;
+
 use std::{error, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::uri::{Authority, Scheme};

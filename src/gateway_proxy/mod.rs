@@ -111,6 +111,8 @@ mod service;
 mod upgrade;
 mod upstream;
 
+#[cfg(feature = "tls")]
+pub use self::layer::tls::{InvalidTls, Tls};
 pub use self::{
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork},
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},

@@ -1,7 +1,13 @@
 //! Where the application is.
 
 pub(super) mod http;
+#[cfg(feature = "http2")]
+#[allow(dead_code, unused_imports)]
+pub(super) mod http2;
 mod socket;
+#[cfg(feature = "tls")]
+#[allow(dead_code)]
+pub(super) mod tls;
 
 use std::{
     error, fmt,
