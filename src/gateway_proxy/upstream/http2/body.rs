@@ -119,6 +119,8 @@ impl<L: Unpin> http_body::Body for Http2Body<L> {
             match this.phase {
                 Phase::Over => return Poll::Ready(None),
                 Phase::Data => match ready!(this.stream.poll_data(cx)) {
+                    // Most often the end, in a frame of its own.
+                    Some(Ok(data)) if data.is_empty() => {}
                     Some(Ok(data)) => {
                         if let Some(remaining) = &mut this.remaining {
                             *remaining = remaining.saturating_sub(data.len() as u64);
