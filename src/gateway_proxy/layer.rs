@@ -2,6 +2,8 @@
 
 mod limits;
 mod several;
+#[cfg(feature = "tls")]
+pub(super) mod tls;
 mod upstream;
 
 use std::{error, fmt, net::IpAddr, sync::Arc, time::Duration};

@@ -126,6 +126,8 @@ mod tries;
 mod upgrade;
 mod upstream;
 
+#[cfg(feature = "tls")]
+pub use self::layer::tls::{InvalidTls, Tls};
 pub use self::{
     balance::{Balance, HashKey, SameSite, Sticky},
     handle::{Handle, UpstreamStatus},

@@ -62,7 +62,10 @@ impl Protocols {
             .max_header_list_size(protocol.max_header_size)
             .max_concurrent_streams(protocol.max_streams)
             .keep_alive_interval(protocol.ping_interval)
-            .keep_alive_timeout(protocol.ping_timeout);
+            .keep_alive_timeout(protocol.ping_timeout)
+            // RFC 8441 §3: SETTINGS_ENABLE_CONNECT_PROTOCOL. Without it no browser opens a
+            // WebSocket on this connection.
+            .enable_connect_protocol();
         Self { http1, http2 }
     }
 }

@@ -14,7 +14,10 @@
 //!   connection (without it, a response of two packets may wait 40 ms for a delayed ACK);
 //! - it stops gracefully: [`Server::graceful_shutdown`].
 //!
-//! Upgrades (WebSocket) work as hyper has them: `hyper::upgrade::on(&mut request)`.
+//! Upgrades (WebSocket) work as hyper has them: `hyper::upgrade::on(&mut request)`. Over HTTP/2 a
+//! WebSocket is opened by an extended CONNECT (RFC 8441): a request with the method `CONNECT`, a
+//! path, and `hyper::ext::Protocol` among its extensions. It is answered with 200, and the upgrade is
+//! the stream. A CONNECT without that extension is a plain one.
 //!
 //! # What it does not do
 //!

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -95,8 +95,10 @@ where
             return Answering {
                 answer: Answer::Refused { error },
                 running: Some(running),
+                is_tunnel: false,
             };
         }
+        let is_tunnel = request.method() == Method::CONNECT;
         let mut request = request.map(|incoming| RequestBody {
             _running: (!incoming.is_end_stream()).then(|| running.clone()),
             incoming,
@@ -109,6 +111,7 @@ where
                 answer: Oneshot::new(self.service.clone(), request),
             },
             running: Some(running),
+            is_tunnel,
         }
     }
 }
@@ -118,6 +121,8 @@ pin_project! {
         #[pin]
         answer: Answer<S>,
         running: Option<Running>,
+        // Whether a success turns the stream into one of bytes, which goes on after the response.
+        is_tunnel: bool,
     }
 }
 
@@ -149,6 +154,11 @@ where
             }),
         };
         let running = this.running.take();
+        if *this.is_tunnel
+            && let Some(running) = &running
+        {
+            streams::becomes_a_tunnel(running);
+        }
         Poll::Ready(Ok(match answer {
             Ok(response) => response.map(|body| ResponseBody {
                 body: Source::Service { body },

@@ -5,7 +5,7 @@
 //! to an upstream) for ever. hyper runs each stream as a task, and the task is watched here.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::watch::after;
+use super::watch::{Running, after};
 
 /// What a client has to take within the time limit, on average. A body's frames may be larger,
 /// and how much of one has left is not to be seen.
@@ -26,7 +26,14 @@ const PIECE: usize = 16 << 10;
 
 task_local! {
     /// Set while a stream's task is polled.
-    static TURN: Cell<Turn>;
+    static POLLED: Polled;
+}
+
+/// What is to be known of a stream from inside its poll.
+struct Polled {
+    turn: Cell<Turn>,
+    /// The request that is becoming a tunnel.
+    tunnel: RefCell<Option<Running>>,
 }
 
 /// Whose turn it is on a stream.
@@ -45,7 +52,7 @@ enum Turn {
 /// The body of a response was asked for a frame, and gave so many bytes.
 pub(super) fn asked(given: Poll<usize>) {
     // Elsewhere it is HTTP/1.1, where the connection is watched.
-    let _elsewhere = TURN.try_with(|turn| {
+    let _elsewhere = POLLED.try_with(|Polled { turn, .. }| {
         let before = match turn.get() {
             Turn::Ours => 0,
             Turn::Client { frames, .. } => frames[1],
@@ -60,6 +67,13 @@ pub(super) fn asked(given: Poll<usize>) {
     });
 }
 
+/// The response of this stream may make it one of bytes (RFC 9113 §8.5). Then its request goes on
+/// for as long as they are carried: hyper spawns a task for that before it lets go of the response.
+pub(super) fn becomes_a_tunnel(running: &Running) {
+    // Elsewhere it is HTTP/1.1, where the stream of an upgraded connection leaves the server.
+    let _elsewhere = POLLED.try_with(|polled| polled.tunnel.replace(Some(running.clone())));
+}
+
 /// Runs the streams of HTTP/2 connections, and resets those whose client is late.
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
@@ -71,11 +85,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, task: F) {
+        let tunnel = POLLED.try_with(|polled| polled.tunnel.take());
         tokio::spawn(Stream {
             task,
             turn: Turn::Ours,
             send_timeout: self.send_timeout,
             timer: None,
+            _tunnel: tunnel.ok().flatten(),
         });
     }
 }
@@ -88,6 +104,8 @@ pin_project! {
         send_timeout: Duration,
         // Made when the client is waited for.
         timer: Option<Pin<Box<Sleep>>>,
+        // The request that this task carries on.
+        _tunnel: Option<Running>,
     }
 }
 
@@ -96,8 +114,12 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        let (polled, turn) = TURN.sync_scope(Cell::new(*this.turn), || {
-            (this.task.poll(cx), TURN.with(Cell::get))
+        let scope = Polled {
+            turn: Cell::new(*this.turn),
+            tunnel: RefCell::default(),
+        };
+        let (polled, turn) = POLLED.sync_scope(scope, || {
+            (this.task.poll(cx), POLLED.with(|polled| polled.turn.get()))
         });
         *this.turn = turn;
         let Turn::Client { frames, is_new } = turn else {

@@ -5,6 +5,7 @@ mod faults;
 mod limits;
 mod protocols;
 mod timeouts;
+mod tunnels;
 
 use std::{convert::Infallible, io, net::SocketAddr};
 
