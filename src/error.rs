@@ -52,6 +52,10 @@ pub enum ErrorKind {
     UnknownTransferCoding,
     /// The request's method (`CONNECT`) is not for a gateway: 501.
     UnsupportedMethod,
+    /// The request's method (`TRACE`) is not let through: 405.
+    MethodNotAllowed,
+    /// The request has come by here before: 508.
+    LoopDetected,
     /// A mounted service failed with an error of its own: 500.
     Service,
     /// Reading or writing a local file failed: 500.
@@ -119,8 +123,9 @@ impl Error {
             | RequestBodyTimeout
             | RequestBodyTooLarge
             | UnknownTransferCoding
-            | UnsupportedMethod => Fault::Client,
-            Service | Io | QueueFull | QueueTimeout | UpstreamBusy => Fault::Gateway,
+            | UnsupportedMethod
+            | MethodNotAllowed => Fault::Client,
+            LoopDetected | Service | Io | QueueFull | QueueTimeout | UpstreamBusy => Fault::Gateway,
             UpstreamConnect
             | UpstreamConnectTimeout
             | UpstreamReset
@@ -149,6 +154,8 @@ impl Error {
             RequestBodyTimeout => StatusCode::REQUEST_TIMEOUT,
             RequestBodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             UnknownTransferCoding | UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
+            MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            LoopDetected => StatusCode::LOOP_DETECTED,
             Service | Io => StatusCode::INTERNAL_SERVER_ERROR,
             QueueFull | QueueTimeout | UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
             UpstreamConnect | UpstreamReset | UpstreamProtocol => StatusCode::BAD_GATEWAY,
@@ -174,6 +181,8 @@ impl fmt::Display for Error {
             RequestBodyTooLarge => "the request's body is too large",
             UnknownTransferCoding => "the request's transfer coding is not supported",
             UnsupportedMethod => "the request's method is not supported",
+            MethodNotAllowed => "the request's method is not allowed",
+            LoopDetected => "the request has come by here before",
             Service => "the service at this path failed",
             Io => "a local file could not be read or written",
             QueueFull => "too many requests are waiting",

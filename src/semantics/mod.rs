@@ -11,6 +11,8 @@ pub mod forwarded;
 pub mod hop;
 #[cfg(any(feature = "gateway-proxy", feature = "serve"))]
 pub mod host;
+#[cfg(feature = "gateway-proxy")]
+pub mod max_forwards;
 pub mod mount;
 #[cfg(feature = "static-files")]
 pub mod negotiate;
@@ -18,3 +20,5 @@ pub mod path;
 pub mod peer;
 #[cfg(feature = "static-files")]
 pub mod range;
+#[cfg(feature = "gateway-proxy")]
+pub mod via;
