@@ -56,8 +56,19 @@ where
     let (mut parts, incoming) = response.into_parts();
     let protocol = response::prepare(&mut parts, &method)?;
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        let idle_timeout = shared.config.upgrade_idle_timeout;
-        upgrade::accept(upgrade, protocol, &mut parts.headers, lease, idle_timeout)?;
+        let limits = upgrade::Limits {
+            idle: shared.config.upgrade_idle_timeout,
+            lifetime: None,
+        };
+        let tunnels = &shared.tunnels;
+        upgrade::accept(
+            upgrade,
+            protocol,
+            &mut parts.headers,
+            lease,
+            limits,
+            tunnels,
+        )?;
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     let body = receive(shared, incoming, lease).await;

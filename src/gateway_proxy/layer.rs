@@ -9,6 +9,7 @@ use tower_layer::Layer;
 use super::{
     GatewayProxyService,
     pool::{Limits, Pool},
+    upgrade::Tunnels,
     upstream::{InvalidUpstream, Upstream},
 };
 use crate::{PathPolicy, body::spool::Spool, semantics::mount::Prefix};
@@ -28,6 +29,7 @@ pub struct GatewayProxy {
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) pool: Arc<Pool>,
+    pub(super) tunnels: Tunnels,
 }
 
 #[derive(Clone, Debug)]
@@ -117,7 +119,11 @@ impl GatewayProxy {
     fn new(upstream: Upstream, config: Config) -> Self {
         let pool = Arc::new(Pool::new(upstream, config.limits.clone()));
         Self {
-            shared: Arc::new(Shared { config, pool }),
+            shared: Arc::new(Shared {
+                config,
+                pool,
+                tunnels: Tunnels::default(),
+            }),
         }
     }
 

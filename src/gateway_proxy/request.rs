@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Body, BoxError, Error, ErrorKind, PeerAddr,
-    body::{Hold, spool::Spooled},
+    body::{Drain, Hold, spool::Spooled},
     semantics::{
         forwarded::{self, Identity, Node},
         hop::{self, Stripped},
@@ -40,6 +40,8 @@ pub(super) struct Upgrade {
     pub(super) client: OnUpgrade,
     /// What outer layers keep for as long as this goes on.
     pub(super) hold: Option<Hold>,
+    /// Tells when the server stops.
+    pub(super) drain: Option<Drain>,
 }
 
 /// The body of a request as it goes out.
@@ -323,6 +325,7 @@ fn upgrade(
             protocols,
             client,
             hold: extensions.remove(),
+            drain: extensions.remove(),
         });
     }
     if stripped.trailers {
