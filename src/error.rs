@@ -55,6 +55,10 @@ pub enum ErrorKind {
     UnknownTransferCoding,
     /// The request's method (`CONNECT`) is not for a gateway: 501.
     UnsupportedMethod,
+    /// The request's method (`TRACE`) is not let through: 405.
+    MethodNotAllowed,
+    /// The request has come by here before: 508.
+    LoopDetected,
     /// A mounted service failed with an error of its own: 500.
     Service,
     /// Reading or writing a local file failed: 500.
@@ -125,10 +129,10 @@ impl Error {
             | RequestBodyTooLarge
             | RequestHeadTooLarge
             | UnknownTransferCoding
-            | UnsupportedMethod => Fault::Client,
-            Service | Io | QueueFull | QueueTimeout | UpstreamBusy | UpstreamUnavailable => {
-                Fault::Gateway
-            }
+            | UnsupportedMethod
+            | MethodNotAllowed => Fault::Client,
+            LoopDetected | Service | Io | QueueFull | QueueTimeout | UpstreamBusy
+            | UpstreamUnavailable => Fault::Gateway,
             UpstreamConnect
             | UpstreamConnectTimeout
             | UpstreamReset
@@ -163,6 +167,8 @@ impl Error {
             RequestBodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             RequestHeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             UnknownTransferCoding | UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
+            MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            LoopDetected => StatusCode::LOOP_DETECTED,
             Service | Io => StatusCode::INTERNAL_SERVER_ERROR,
             QueueFull | QueueTimeout | UpstreamBusy | UpstreamUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -191,6 +197,8 @@ impl fmt::Display for Error {
             RequestHeadTooLarge => "the request's head is too large",
             UnknownTransferCoding => "the request's transfer coding is not supported",
             UnsupportedMethod => "the request's method is not supported",
+            MethodNotAllowed => "the request's method is not allowed",
+            LoopDetected => "the request has come by here before",
             Service => "the service at this path failed",
             Io => "a local file could not be read or written",
             QueueFull => "too many requests are waiting",

@@ -24,6 +24,7 @@
 pub(crate) mod answer;
 #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
 mod chunk;
+mod drain;
 #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
 pub(crate) mod file;
 #[cfg(feature = "gateway-proxy")]
@@ -50,7 +51,10 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
 #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
 use self::file::FileBody;
-pub use self::hold::Hold;
+pub use self::{
+    drain::{Drain, Drainer},
+    hold::Hold,
+};
 use crate::error::BoxError;
 
 /// A response body: nothing, some bytes, (part of) a file, or another body.

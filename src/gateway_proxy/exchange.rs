@@ -61,9 +61,12 @@ where
     let (mut parts, ()) = answered.head.into_parts();
     let protocol = response::prepare(&mut parts);
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        let idle_timeout = config.upgrade_idle_timeout;
-        let lease = answered.lease;
-        upgrade::accept(upgrade, protocol, &mut parts.headers, lease, idle_timeout).map_err(by)?;
+        let limits = upgrade::Limits {
+            idle: config.upgrade_idle_timeout,
+            lifetime: config.upgrade_lifetime,
+        };
+        let (headers, lease) = (&mut parts.headers, answered.lease);
+        upgrade::accept(upgrade, protocol, headers, lease, limits, &shared.tunnels).map_err(by)?;
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     let read_timeout = config.read_timeout;

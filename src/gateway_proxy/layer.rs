@@ -16,7 +16,7 @@ use tower_layer::Layer;
 pub use self::upstream::Upstream;
 use super::{
     Balance, Ejection, GatewayProxyService, Handle, HashKey, HealthCheck, Retries, Sticky,
-    pool::Limits, retry::Budget, table::Table, upstream::InvalidUpstream,
+    pool::Limits, retry::Budget, table::Table, upgrade::Tunnels, upstream::InvalidUpstream,
 };
 use crate::{PathPolicy, body::spool::Spool, semantics::mount::Prefix};
 
@@ -36,6 +36,7 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) table: Table,
     pub(super) budget: Budget,
+    pub(super) tunnels: Tunnels,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ pub(super) struct Config {
     pub(super) read_timeout: Duration,
     pub(super) total_timeout: Option<Duration>,
     pub(super) upgrade_idle_timeout: Duration,
+    pub(super) upgrade_lifetime: Option<Duration>,
     pub(super) limits: Limits,
     pub(super) balance: Balance,
     pub(super) slow_start: Duration,
@@ -119,6 +121,7 @@ impl Config {
             read_timeout: Duration::from_secs(60),
             total_timeout: None,
             upgrade_idle_timeout: Duration::from_secs(60 * 60),
+            upgrade_lifetime: None,
             limits: Limits {
                 max_connections: 512,
                 max_waiting: 1024,
@@ -199,6 +202,7 @@ impl GatewayProxy {
                 config,
                 table,
                 budget,
+                tunnels: Tunnels::default(),
             }),
         }
     }

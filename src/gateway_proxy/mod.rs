@@ -102,7 +102,6 @@
 //!   which is the local host by default).
 //! - It must run in a tokio runtime with I/O and time enabled.
 
-mod activity;
 #[allow(dead_code, unused_imports)]
 mod balance;
 mod content;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     BoxError, Error, ErrorKind,
-    body::Hold,
+    body::{Drain, Hold},
     semantics::{
         cgi::Meta,
         hop::{self, Stripped},
@@ -50,6 +50,8 @@ pub(super) struct Upgrade {
     pub(super) client: OnUpgrade,
     /// What outer layers keep for as long as this goes on.
     pub(super) hold: Option<Hold>,
+    /// Tells when the server stops.
+    pub(super) drain: Option<Drain>,
 }
 
 impl Head {
@@ -284,6 +286,7 @@ fn upgrade(
             protocols,
             client,
             hold: extensions.remove(),
+            drain: extensions.remove(),
         });
     }
     if stripped.trailers {

@@ -66,6 +66,10 @@ const PROTECTED: [HeaderName; 15] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
+/// How many connection options a request may have. Those that mean something are a handful; whoever
+/// sends more wants fields taken out, or a proxy kept busy.
+pub const MAX_OPTIONS: usize = 32;
+
 /// What the fields that were taken out of a request have said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -80,8 +84,11 @@ pub struct Stripped {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HopError {
-    /// A connection option is not a token.
+    /// A connection option is not a token. So are the pseudo-header fields of HTTP/2 (`:path`), which
+    /// nobody may have taken out either.
     Malformed,
+    /// There are more than [`MAX_OPTIONS`] connection options.
+    TooMany,
     /// A connection option names a field that is meant for all recipients.
     Protected(HeaderName),
 }
@@ -95,7 +102,10 @@ pub enum HopError {
 pub fn strip_request(headers: &mut HeaderMap) -> Result<Stripped, HopError> {
     let mut upgrades = false;
     let mut nominated = Vec::new();
-    for option in options(headers) {
+    for (count, option) in options(headers).enumerate() {
+        if count == MAX_OPTIONS {
+            return Err(HopError::TooMany);
+        }
         match option? {
             Nomination::Upgrade => upgrades = true,
             Nomination::Known => {}
@@ -256,6 +266,7 @@ impl fmt::Display for HopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("a connection option is not a token"),
+            Self::TooMany => write!(f, "there are more than {MAX_OPTIONS} connection options"),
             Self::Protected(name) => {
                 write!(
                     f,

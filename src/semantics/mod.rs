@@ -13,6 +13,8 @@ pub mod forwarded;
 pub mod hop;
 #[cfg(any(feature = "gateway-proxy", feature = "serve"))]
 pub mod host;
+#[cfg(feature = "gateway-proxy")]
+pub mod max_forwards;
 pub mod mount;
 #[cfg(feature = "static-files")]
 pub mod negotiate;
@@ -22,3 +24,4 @@ pub mod peer;
 pub mod range;
 #[cfg(feature = "gateway-proxy")]
 pub mod retry_after;
+pub mod via;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tokio::{
     select,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -19,7 +19,10 @@ use super::{
     server::Server,
     watch::Timeouts,
 };
-use crate::{BoxError, PeerAddr};
+use crate::{
+    BoxError, PeerAddr,
+    body::{Drain, Drainer},
+};
 
 /// The pause after an error of `accept`, which doubles with each further one. As in Go's
 /// `net/http`: short enough for a passing lack of descriptors, long enough not to spin.
@@ -46,13 +49,13 @@ where
         shutdown,
         config,
     } = server;
-    let (drain, draining) = watch::channel(false);
+    let drainer = Drainer::new();
     let mut reception = Reception {
         door: Door::new(listener, config.max_connections),
         service,
         protocols: Arc::new(Protocols::new(&config.protocol, config.timeouts.send)),
         timeouts: config.timeouts,
-        draining,
+        drain: drainer.subscribe(),
         connections: JoinSet::new(),
     };
     select! {
@@ -60,7 +63,7 @@ where
         () = shutdown => {}
         () = reception.let_in() => {}
     }
-    drain.send_replace(true);
+    drainer.begin(config.drain_timeout);
     // Closing the listener resets whoever is in the kernel's queue: they come in first.
     let last_call = LAST_CALL.min(config.drain_timeout);
     timeout(last_call, reception.let_in()).await.ok();
@@ -82,7 +85,7 @@ struct Reception<L, S> {
     service: S,
     protocols: Arc<Protocols>,
     timeouts: Timeouts,
-    draining: watch::Receiver<bool>,
+    drain: Drain,
     /// Dropped, it aborts them all.
     connections: JoinSet<()>,
 }
@@ -109,7 +112,7 @@ where
                 service: self.service.clone(),
                 protocols: Arc::clone(&self.protocols),
                 timeouts: self.timeouts,
-                draining: self.draining.clone(),
+                drain: self.drain.clone(),
             };
             self.connections.spawn(connection.serve());
         }

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     select,
-    sync::{OwnedSemaphorePermit, watch},
+    sync::OwnedSemaphorePermit,
     time::sleep,
 };
 use tower_service::Service;
@@ -25,7 +25,7 @@ use super::{
     streams::Streams,
     watch::{Alarm, Timeouts, Waiting, Watch},
 };
-use crate::{BoxError, PeerAddr};
+use crate::{BoxError, PeerAddr, body::Drain};
 
 /// How long a connection that has not said anything yet is waited for when the server drains.
 const FIRST_BYTES: Duration = Duration::from_millis(250);
@@ -77,7 +77,7 @@ pub(super) struct Connection<T, S> {
     pub(super) service: S,
     pub(super) protocols: Arc<Protocols>,
     pub(super) timeouts: Timeouts,
-    pub(super) draining: watch::Receiver<bool>,
+    pub(super) drain: Drain,
 }
 
 impl<T, S, B> Connection<T, S>
@@ -104,13 +104,14 @@ where
     async fn speak(mut self) -> Result<Option<Waiting>, BoxError> {
         let watch = Watch::new(self.timeouts);
         let mut alarm = Alarm::new(&watch);
-        let mut drain = pin!(self.draining.wait_for(|draining| *draining));
-        let mut stream = Stream::new(self.io, Arc::clone(&watch), self.slot);
+        let told = self.drain.clone();
+        let mut drain = pin!(self.drain.begun());
+        let (mut stream, life) = Stream::new(self.io, Arc::clone(&watch), self.slot);
         let is_http2 = select! {
             biased;
             is_http2 = stream.speaks_http2() => is_http2?,
             // Who has connected just now has a request on its way.
-            () = async { drain.as_mut().await.ok(); sleep(FIRST_BYTES).await } => return Ok(None),
+            () = async { drain.as_mut().await; sleep(FIRST_BYTES).await } => return Ok(None),
             late = alarm.late() => return Ok(Some(late)),
         };
         let stream = TokioIo::new(stream);
@@ -118,6 +119,7 @@ where
             service: self.service,
             peer: self.peer,
             watch: Arc::clone(&watch),
+            drain: told,
         };
         if is_http2 {
             watch.speaks_http2();
@@ -127,7 +129,10 @@ where
         } else {
             let http = self.protocols.http1.serve_connection(stream, requests);
             let stop = http1::UpgradeableConnection::graceful_shutdown;
-            drive(pin!(http.with_upgrades()), stop, drain, &watch, alarm).await
+            let ended = drive(pin!(http.with_upgrades()), stop, drain, &watch, alarm).await;
+            // Whoever carries it after an upgrade drops it, or is cut off when the server stops.
+            life.over().await;
+            ended
         }
     }
 }

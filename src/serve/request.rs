@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     BoxError, Error, ErrorKind, PeerAddr,
-    body::{Body, answer},
+    body::{Body, Drain, Hold, answer},
     semantics::host::{self, HostError},
 };
 
@@ -32,8 +32,8 @@ use crate::{
 /// the response, an HTTP/2 stream is reset.
 pub struct RequestBody {
     incoming: Incoming,
-    /// `None` for a request without a body.
-    _running: Option<Running>,
+    /// `None` for a request without a body, and when it is over.
+    running: Option<Running>,
 }
 
 impl http_body::Body for RequestBody {
@@ -49,9 +49,11 @@ impl http_body::Body for RequestBody {
         if self.incoming.is_end_stream() {
             return Poll::Ready(None);
         }
-        Pin::new(&mut self.incoming)
-            .poll_frame(cx)
-            .map_err(Into::into)
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        if frame.is_none() {
+            self.running = None;
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -60,6 +62,16 @@ impl http_body::Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running
+            && !self.incoming.is_end_stream()
+        {
+            running.leaves_body();
+        }
     }
 }
 
@@ -74,6 +86,7 @@ pub(super) struct Requests<S> {
     pub(super) service: S,
     pub(super) peer: Option<PeerAddr>,
     pub(super) watch: Arc<Watch>,
+    pub(super) drain: Drain,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Requests<S>
@@ -92,26 +105,35 @@ where
             && let Err(error) = host::of(request.version(), request.uri(), request.headers())
         {
             tracing::debug!(%error, "refused a request without one host");
+            if !request.body().is_end_stream() {
+                running.leaves_body();
+            }
             return Answering {
                 answer: Answer::Refused { error },
                 running: Some(running),
-                is_tunnel: false,
+                is_connect: false,
             };
         }
-        let is_tunnel = request.method() == Method::CONNECT;
+        let is_connect = request.method() == Method::CONNECT;
         let mut request = request.map(|incoming| RequestBody {
-            _running: (!incoming.is_end_stream()).then(|| running.clone()),
+            running: (!incoming.is_end_stream()).then(|| running.clone()),
             incoming,
         });
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(peer);
+        }
+        if is_connect || request.headers().contains_key(header::UPGRADE) {
+            // A stream of HTTP/2 that becomes a tunnel is a request that runs: without it the
+            // connection would be closed as an idle one.
+            request.extensions_mut().insert(Hold::new(running.clone()));
+            request.extensions_mut().insert(self.drain.clone());
         }
         Answering {
             answer: Answer::Service {
                 answer: Oneshot::new(self.service.clone(), request),
             },
             running: Some(running),
-            is_tunnel,
+            is_connect,
         }
     }
 }
@@ -121,8 +143,7 @@ pin_project! {
         #[pin]
         answer: Answer<S>,
         running: Option<Running>,
-        // Whether a success turns the stream into one of bytes, which goes on after the response.
-        is_tunnel: bool,
+        is_connect: bool,
     }
 }
 
@@ -154,10 +175,16 @@ where
             }),
         };
         let running = this.running.take();
-        if *this.is_tunnel
+        if *this.is_connect
             && let Some(running) = &running
         {
             streams::becomes_a_tunnel(running);
+        }
+        if let (Ok(response), Some(running)) = (&answer, &running)
+            && (response.status() == StatusCode::SWITCHING_PROTOCOLS
+                || *this.is_connect && response.status().is_success())
+        {
+            running.switches();
         }
         Poll::Ready(Ok(match answer {
             Ok(response) => response.map(|body| ResponseBody {

@@ -40,7 +40,7 @@ where
 /// # Cancel safety
 ///
 /// Dropping its future closes the listener and aborts every connection, in the middle of a
-/// response if need be. Upgraded connections belong to whoever upgraded them, and go on.
+/// response if need be, upgraded ones as well.
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Server<L, S, F = future::Pending<()>> {
     pub(super) listener: L,
@@ -64,6 +64,7 @@ impl Default for Config {
                 header: Duration::from_secs(30),
                 keep_alive: Duration::from_secs(75),
                 send: Duration::from_secs(60),
+                linger: Duration::from_secs(30),
             },
             protocol: Protocol {
                 max_header_size: 32 << 10,
@@ -112,6 +113,17 @@ impl<L, S, F> Server<L, S, F> {
     /// idle for too long.
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.config.timeouts.send = timeout;
+        self
+    }
+
+    /// How long an HTTP/1.1 client that was answered before it had sent everything (413, 431, a body
+    /// that nobody wanted) is listened to before its connection is closed. What it sends is thrown
+    /// away. Closed at once, the connection would be reset, and the client would lose the answer.
+    ///
+    /// It ends when the client closes, pauses for 5 seconds, or has sent 64 MiB more. The connection
+    /// counts until then. Defaults to 30 seconds, as nginx's `lingering_time`; zero closes at once.
+    pub fn linger_timeout(mut self, timeout: Duration) -> Self {
+        self.config.timeouts.linger = timeout;
         self
     }
 
@@ -174,8 +186,10 @@ impl<L, S, F> Server<L, S, F> {
     /// within the [drain timeout](Self::drain_timeout). Whatever is left then is aborted.
     ///
     /// Meanwhile HTTP/1.1 responses say `Connection: close`, and HTTP/2 clients are sent GOAWAY.
-    /// A connection that was upgraded (WebSocket) is not waited for and not closed: tell those who
-    /// carry it by the same signal.
+    /// A connection that was upgraded (WebSocket) is waited for like a request that runs, and cut
+    /// off in the end: reads and writes fail. Whoever carries it is told by
+    /// [`Drain`](crate::body::Drain), an extension of each request that asks for an upgrade;
+    /// `GatewayProxy` sends Close frames at its word.
     ///
     /// Without it, the server runs until its future is dropped.
     pub fn graceful_shutdown<G>(self, signal: G) -> Server<L, S, G>

@@ -1,19 +1,23 @@
 //! A connection's socket, which tells when bytes move.
 
 use std::{
+    convert::Infallible,
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::{Instant, Sleep, sleep_until},
 };
 
-use super::watch::Watch;
+use super::watch::{Watch, after};
 
 /// RFC 9113 §3.4: "the connection preface starts with the following sequence of 24 octets".
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -24,17 +28,65 @@ pub(super) struct Stream<T> {
     /// What was read to find out the version, and is still to be given to hyper.
     first: Bytes,
     watch: Arc<Watch>,
+    lingering: Lingering,
+    /// Open for as long as the connection's task goes on. Dropped, it tells the task.
+    life: oneshot::Sender<Infallible>,
     _slot: OwnedSemaphorePermit,
 }
 
+/// Whether the stream is still there, for the connection's task. Dropped, it cuts the stream off
+/// from whoever carries it after an upgrade.
+#[derive(Debug)]
+pub(super) struct Life(oneshot::Receiver<Infallible>);
+
+impl Life {
+    /// Waits until the stream is dropped.
+    pub(super) async fn over(self) {
+        self.0.await.ok();
+    }
+}
+
+/// How long a client that still sends may pause before it is taken to have finished: as nginx's
+/// `lingering_timeout`.
+const LINGER_QUIET: Duration = Duration::from_secs(5);
+
+/// How much of what a client still sends is thrown away. Whoever sends more has not looked for an
+/// answer, and is not worth the bandwidth.
+const LINGER_BYTES: u64 = 64 << 20;
+
+/// The last part of a connection.
+///
+/// RFC 9112 §9.6: "To avoid the TCP reset problem, servers typically close a connection in stages.
+/// First, the server performs a half-close by closing only the write side of the read/write
+/// connection. The server then continues to read from the connection until it receives a
+/// corresponding close by the client".
+enum Lingering {
+    NotYet,
+    Reading {
+        quiet: Pin<Box<Sleep>>,
+        end: Instant,
+        left: u64,
+    },
+    Done,
+}
+
 impl<T> Stream<T> {
-    pub(super) fn new(io: T, watch: Arc<Watch>, slot: OwnedSemaphorePermit) -> Self {
-        Self {
+    pub(super) fn new(io: T, watch: Arc<Watch>, slot: OwnedSemaphorePermit) -> (Self, Life) {
+        let (life, task) = oneshot::channel();
+        let stream = Self {
             io,
             first: Bytes::new(),
             watch,
+            lingering: Lingering::NotYet,
+            life,
             _slot: slot,
-        }
+        };
+        (stream, Life(task))
+    }
+
+    /// Whether the server has stopped, and this was carried on after an upgrade.
+    fn is_cut(&self) -> bool {
+        self.watch.has_switched() && self.life.is_closed()
     }
 
     fn told<R>(&self, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
@@ -69,6 +121,42 @@ impl<T: AsyncRead + Unpin> Stream<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Stream<T> {
+    /// Throws away what comes until the client closes, or has had its time.
+    ///
+    /// If it were closed with something unread the system would say so with a reset, and the client
+    /// would lose the end of its answer, which says why nobody read.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        const READS_A_TURN: usize = 32;
+        let Lingering::Reading { quiet, end, left } = &mut self.lingering else {
+            return Poll::Ready(());
+        };
+        let mut was_read = false;
+        for _ in 0..READS_A_TURN {
+            let mut waste = [MaybeUninit::uninit(); 8 << 10];
+            let mut waste = ReadBuf::uninit(&mut waste);
+            match Pin::new(&mut self.io).poll_read(cx, &mut waste) {
+                Poll::Ready(Ok(())) if !waste.filled().is_empty() => {
+                    was_read = true;
+                    *left = left.saturating_sub(waste.filled().len() as u64);
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    if was_read {
+                        quiet.as_mut().reset(quiet_until(*end));
+                    }
+                    return quiet.as_mut().poll(cx);
+                }
+            }
+            if *left == 0 || Instant::now() >= *end {
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -80,8 +168,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
             buffer.put_slice(&self.first.split_to(length));
             return Poll::Ready(Ok(()));
         }
+        if self.is_cut() {
+            return Poll::Ready(Err(cut()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if read.is_pending() && self.watch.has_switched() {
+            return self.life.poll_closed(cx).map(|()| Err(cut()));
+        }
         if buffer.filled().len() > before {
             self.watch.was_read();
         }
@@ -89,12 +183,15 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_cut() {
+            return Poll::Ready(Err(cut()));
+        }
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
         self.told(written)
     }
@@ -104,6 +201,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.is_cut() {
+            return Poll::Ready(Err(cut()));
+        }
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
         self.told(written)
     }
@@ -117,6 +217,30 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if matches!(self.lingering, Lingering::NotYet) {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            self.lingering = match self.watch.linger() {
+                None => Lingering::Done,
+                Some(limit) => {
+                    let end = after(Instant::now(), limit);
+                    Lingering::Reading {
+                        quiet: Box::pin(sleep_until(quiet_until(end))),
+                        end,
+                        left: LINGER_BYTES,
+                    }
+                }
+            };
+        }
+        ready!(self.poll_linger(cx));
+        self.lingering = Lingering::Done;
+        Poll::Ready(Ok(()))
     }
+}
+
+fn quiet_until(end: Instant) -> Instant {
+    after(Instant::now(), LINGER_QUIET).min(end)
+}
+
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the server has stopped")
 }

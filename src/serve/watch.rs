@@ -8,7 +8,10 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -20,6 +23,7 @@ pub(super) struct Timeouts {
     pub(super) header: Duration,
     pub(super) keep_alive: Duration,
     pub(super) send: Duration,
+    pub(super) linger: Duration,
 }
 
 /// A point in time. A timeout beyond what an [`Instant`] can say (`Duration::MAX`) is none.
@@ -33,6 +37,8 @@ pub(super) fn after(start: Instant, timeout: Duration) -> Instant {
 pub(super) struct Watch {
     timeouts: Timeouts,
     state: Mutex<State>,
+    /// Whether the connection is not HTTP any more. Set before its new owner can have it.
+    has_switched: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -47,6 +53,13 @@ struct State {
     /// Since when the client takes nothing of what is to be written.
     stalled: Option<Instant>,
     http2: bool,
+    /// Whether the client may be sending what nobody reads: the rest of a body, or of a head that
+    /// is refused.
+    unread: bool,
+    /// Whether something was written since.
+    answered: bool,
+    /// Whether what the client still sends is thrown away.
+    lingers: bool,
 }
 
 /// What a client did not do in time.
@@ -68,10 +81,14 @@ impl Watch {
             since: None,
             stalled: None,
             http2: false,
+            unread: true,
+            answered: false,
+            lingers: false,
         };
         Arc::new(Self {
             timeouts,
             state: Mutex::new(state),
+            has_switched: AtomicBool::new(false),
         })
     }
 
@@ -81,7 +98,11 @@ impl Watch {
 
     /// A request began. It runs until each clone of what is returned is dropped.
     pub(super) fn request(self: &Arc<Self>) -> Running {
-        self.state().running += 1;
+        let mut state = self.state();
+        state.running += 1;
+        state.unread = false;
+        state.answered = false;
+        drop(state);
         Running(Arc::clone(self))
     }
 
@@ -92,11 +113,17 @@ impl Watch {
         if state.running == 0 && state.waiting == Waiting::Next && !state.http2 {
             state.wait_for(Waiting::Head);
         }
+        // While a body is left unread, this is more of it.
+        if state.running == 0 && !state.unread {
+            state.unread = true;
+            state.answered = false;
+        }
     }
 
     /// The client took something.
     pub(super) fn was_written(&self) {
         let mut state = self.state();
+        state.answered = true;
         let was_stalled = state.stalled.take().is_some();
         if was_stalled && state.waiting == Waiting::Next && !state.http2 {
             // The end of a response leaves hyper's buffer after its body is dropped.
@@ -118,13 +145,27 @@ impl Watch {
         }
     }
 
+    pub(super) fn has_switched(&self) -> bool {
+        self.has_switched.load(Ordering::Relaxed)
+    }
+
+    /// For how long what the client still sends is to be thrown away before the connection is
+    /// closed; `None` if there is no need for it.
+    pub(super) fn linger(&self) -> Option<Duration> {
+        let mut state = self.state();
+        let is_needed = state.unread && state.answered && !state.http2 && !self.has_switched();
+        let lingers = is_needed && !self.timeouts.linger.is_zero();
+        state.lingers = lingers;
+        lingers.then_some(self.timeouts.linger)
+    }
+
     /// When the client is late, if something is waited for that has no end of its own.
     fn deadline(&self) -> Option<(Instant, Waiting)> {
         let mut state = self.state();
         if let Some(since) = state.stalled {
             return Some((after(since, self.timeouts.send), Waiting::Taking));
         }
-        if state.running > 0 {
+        if state.running > 0 || state.lingers {
             return None;
         }
         let timeout = match state.waiting {
@@ -151,6 +192,18 @@ impl State {
 /// One part of a request that runs.
 #[derive(Debug)]
 pub(super) struct Running(Arc<Watch>);
+
+impl Running {
+    /// The request's body is given up before its end.
+    pub(super) fn leaves_body(&self) {
+        self.0.state().unread = true;
+    }
+
+    /// The connection stops being HTTP after the response that is about to be written.
+    pub(super) fn switches(&self) {
+        self.0.has_switched.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Clone for Running {
     fn clone(&self) -> Self {

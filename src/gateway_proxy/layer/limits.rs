@@ -31,6 +31,13 @@ impl GatewayProxy {
         self.with(|config| config.upgrade_idle_timeout = timeout)
     }
 
+    /// How long an upgraded connection may live, whether it is used or not. Not limited by default.
+    ///
+    /// A WebSocket is told to close (1001) first.
+    pub fn upgrade_lifetime(self, time: Duration) -> Self {
+        self.with(|config| config.upgrade_lifetime = Some(time))
+    }
+
     /// How many connections to the upstream are used at once. Defaults to 512.
     ///
     /// A connection counts until the body of its answer is over, an upgraded one until it ends.

@@ -2,17 +2,15 @@
 
 mod connection;
 pub(super) mod http1;
-mod stream;
-mod upload;
-pub(super) mod uwsgi;
-pub(super) mod http;
 #[cfg(feature = "http2")]
 #[allow(dead_code, unused_imports)]
 pub(super) mod http2;
-mod socket;
+mod stream;
 #[cfg(feature = "tls")]
 #[allow(dead_code)]
 pub(super) mod tls;
+mod upload;
+pub(super) mod uwsgi;
 
 use std::{
     error, fmt,

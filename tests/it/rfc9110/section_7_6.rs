@@ -38,6 +38,27 @@ mod section_7_6_1 {
         assert_eq!(names(&headers), ["x-three"]);
     }
 
+    /// Bounded, and no pseudo-header field of HTTP/2 is among them.
+    #[test]
+    fn a_request_has_few_connection_options() {
+        let most = vec!["x-a"; hop::MAX_OPTIONS].join(",");
+        let mut few = headers(&[("connection", &most), ("x-a", "1")]);
+        hop::strip_request(&mut few).unwrap();
+        assert!(few.is_empty());
+        for lines in [
+            &[("connection", &*format!("{most}, close"))][..],
+            &[("connection", &*most), ("connection", "keep-alive")],
+        ] {
+            let mut many = headers(lines);
+            assert_eq!(hop::strip_request(&mut many), Err(HopError::TooMany));
+            assert_eq!(many, headers(lines));
+        }
+        for name in [":path", ":authority", "a, :method"] {
+            let mut request = headers(&[("connection", name)]);
+            assert_eq!(hop::strip_request(&mut request), Err(HopError::Malformed));
+        }
+    }
+
     /// "intermediaries SHOULD remove or replace fields that are known to require removal before
     /// forwarding, whether or not they appear as a connection-option, after applying those
     /// fields' semantics. This includes but is not limited to: Proxy-Connection, Keep-Alive, TE,

@@ -3,6 +3,7 @@
 mod drain;
 mod faults;
 mod limits;
+mod linger;
 mod protocols;
 mod timeouts;
 mod tunnels;

@@ -15,6 +15,7 @@ use tokio::{
 use tower::service_fn;
 use tower_gateway::{
     Body, PeerAddr,
+    body::Drain,
     serve::{Listener, RequestBody, serve},
 };
 
@@ -191,27 +192,83 @@ async fn tunnel(mut request: Request<RequestBody>) -> Result<Response<Body>, Inf
 const UPGRADE: &[u8] =
     b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
 
-#[tokio::test]
-async fn an_upgraded_connection_outlives_the_server_and_its_timeouts() {
-    let (listener, addr) = bind().await;
+#[tokio::test(start_paused = true)]
+async fn an_upgraded_connection_outlives_the_timeouts_and_is_cut_when_the_server_has_to_stop() {
+    let (clients, listener) = script();
     let short = Duration::from_millis(50);
     let server = serve(listener, service_fn(tunnel))
         .header_timeout(short)
-        .keep_alive_timeout(short);
+        .keep_alive_timeout(short)
+        .drain_timeout(Duration::from_secs(9));
     let mut server = run(server);
 
-    let mut client = TcpStream::connect(addr).await.unwrap();
+    let mut client = clients.connect();
     client.write_all(UPGRADE).await.unwrap();
     assert_eq!(read_answer(&mut client, false).await.status, 101);
-    let mut silent = TcpStream::connect(addr).await.unwrap();
+    let mut silent = clients.connect();
     closed(&mut silent).await;
-    server.stop();
-    server.ended().await;
+    let ping = async |client: &mut tokio::io::DuplexStream| {
+        let mut word = [0; 4];
+        client.write_all(b"ping").await.unwrap();
+        client.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"ping");
+    };
+    ping(&mut client).await;
 
-    let mut word = [0; 4];
-    client.write_all(b"ping").await.unwrap();
-    client.read_exact(&mut word).await.unwrap();
-    assert_eq!(&word, b"ping");
+    // It is waited for, like a request that runs.
+    let stop = tokio::time::Instant::now();
+    server.stop();
+    clients.unwanted().await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    ping(&mut client).await;
+    server.ended().await;
+    assert_eq!(stop.elapsed().as_secs(), 9);
+    assert_eq!(closed(&mut client).await, b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_dropped_cuts_upgraded_connections_off() {
+    let (clients, listener) = script();
+    let server = run(serve(listener, service_fn(tunnel)));
+    let mut client = clients.connect();
+    client.write_all(UPGRADE).await.unwrap();
+    assert_eq!(read_answer(&mut client, false).await.status, 101);
+    drop(server);
+    assert_eq!(closed(&mut client).await, b"");
+}
+
+/// A tunnel that says goodbye when the server stops.
+async fn polite(mut request: Request<RequestBody>) -> Result<Response<Body>, Infallible> {
+    let upgraded = hyper::upgrade::on(&mut request);
+    let mut drain = request.extensions_mut().remove::<Drain>().unwrap();
+    tokio::spawn(async move {
+        let mut stream = TokioIo::new(upgraded.await.unwrap());
+        let left = drain.begun().await;
+        stream
+            .write_all(format!("bye {}", left.as_secs()).as_bytes())
+            .await
+            .unwrap();
+    });
+    let response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "echo");
+    Ok(response.body(Body::empty()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_carries_an_upgraded_connection_is_told_that_the_server_stops() {
+    let (clients, listener) = script();
+    let server = serve(listener, service_fn(polite)).drain_timeout(Duration::from_secs(9));
+    let mut server = run(server);
+    let mut client = clients.connect();
+    client.write_all(UPGRADE).await.unwrap();
+    assert_eq!(read_answer(&mut client, false).await.status, 101);
+    let stop = tokio::time::Instant::now();
+    server.stop();
+    assert_eq!(closed(&mut client).await, b"bye 9");
+    server.ended().await;
+    assert!(stop.elapsed().as_secs() < 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,83 @@
+//! Connections that are no longer HTTP: WebSocket, and whatever both ends agree on.
+
+mod half;
+mod tunnel;
+#[allow(dead_code)] // The handle of a proxy says when.
+mod tunnels;
+mod websocket;
+
+use http::{HeaderMap, HeaderValue, header};
+use hyper_util::rt::TokioIo;
+
+use self::tunnel::{Report, Tunnel};
+pub(super) use self::{tunnel::Limits, tunnels::Tunnels};
+use super::{pool::Lease, request::Upgrade};
+use crate::{Error, ErrorKind, body::Drain, semantics::hop};
+
+/// Accepts an answer 101, and carries what follows until either end has had enough.
+///
+/// RFC 9110 §15.2.2: "The server MUST generate an Upgrade header field in the response that
+/// indicates which protocol(s) will be in effect after this response." Bytes are carried only
+/// when it is one that the client asked for: any other reading of the stream lets one client
+/// speak for another.
+pub(super) fn accept(
+    wish: Option<Upgrade>,
+    protocol: Option<HeaderValue>,
+    headers: &mut HeaderMap,
+    lease: Lease,
+    limits: Limits,
+    tunnels: &Tunnels,
+) -> Result<(), Error> {
+    let unasked =
+        |reason: &'static str| Error::new(ErrorKind::UpstreamProtocol).with_source(reason);
+    let wish = wish.ok_or_else(|| unasked("it switched protocols and nobody had asked"))?;
+    let protocol = protocol.ok_or_else(|| unasked("it switched to a protocol it did not name"))?;
+    if !is_one_of(&protocol, &wish.protocols) {
+        return Err(unasked(
+            "it switched to a protocol that nobody had asked for",
+        ));
+    }
+    let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, protocol);
+    // Bodies of a 101 there are none.
+    headers.remove(header::CONTENT_LENGTH);
+    tokio::spawn(carry(wish, lease, limits, tunnels.open(), is_websocket));
+    Ok(())
+}
+
+fn is_one_of(protocol: &HeaderValue, wished: &HeaderValue) -> bool {
+    let mut chosen = hop::tokens(protocol);
+    match (chosen.next(), chosen.next()) {
+        (Some(chosen), None) => {
+            hop::tokens(wished).any(|wished| wished.eq_ignore_ascii_case(chosen))
+        }
+        _ => false,
+    }
+}
+
+async fn carry(wish: Upgrade, lease: Lease, limits: Limits, proxy: Drain, is_websocket: bool) {
+    let Upgrade {
+        client,
+        hold,
+        drain: server,
+        ..
+    } = wish;
+    let name = lease.address().to_string();
+    let (connection, permit) = lease.into_parts();
+    let (upstream, early) = connection.into_stream();
+    match client.await {
+        Ok(client) => {
+            let tunnel = Tunnel::new(TokioIo::new(client), upstream, early, is_websocket);
+            let Report {
+                ended,
+                up,
+                down,
+                lasted,
+            } = tunnel.run(limits, proxy, server).await;
+            tracing::debug!(upstream = name, up, down, ?lasted, why = %ended, "a tunnel ended");
+        }
+        Err(error) => tracing::debug!(%error, "the client did not take the upgrade"),
+    }
+    drop((permit, hold));
+}
