@@ -82,16 +82,9 @@ async fn store() -> Upstream {
                 }
                 continue;
             }
-            let mut left = length("\r\ncontent-length:").unwrap_or(0);
-            let all = left;
-            loop {
-                left -= conn.take().len() as u64;
-                if left == 0 {
-                    break;
-                }
-                if conn.fill().await.is_none() {
-                    return;
-                }
+            let all = length("\r\ncontent-length:").unwrap_or(0);
+            if conn.skip(all).await.is_none() {
+                return;
             }
             conn.answer(&all.to_string()).await;
         }

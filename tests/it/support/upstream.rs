@@ -210,6 +210,22 @@ impl Conn {
         }
     }
 
+    /// Throws away this many bytes; `None` if the peer closes before.
+    pub async fn skip(&mut self, bytes: u64) -> Option<()> {
+        let have = bytes.min(self.buffer.len() as u64);
+        self.buffer.drain(..have as usize);
+        let mut left = bytes - have;
+        let mut piece = vec![0; 64 << 10];
+        while left > 0 {
+            let most = left.min(piece.len() as u64) as usize;
+            match self.stream.read(&mut piece[..most]).await {
+                Ok(0) | Err(_) => return None,
+                Ok(length) => left -= length as u64,
+            }
+        }
+        Some(())
+    }
+
     /// What was read and not looked at.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buffer)

@@ -24,14 +24,4 @@ pub const AWAITED: &[&str] = &[
     "a POST on a connection that the upstream closes now",
     // hyper does not read on while something is in its buffer.
     "a client that goes while it waits, with more in the buffer",
-    // The 501 for a coding should say `Connection: close`: whoever sent it may see the end of the
-    // body elsewhere.
-    "chunked twice",
-    "chunked in two lines",
-    "gzip and chunked in two lines",
-    "identity and chunked",
-    // hyper takes these targets, and the path of the second is "/".
-    "a target of OPTIONS alone",
-    "a target of CONNECT alone",
-    "a target without a slash",
 ];
