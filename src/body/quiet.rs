@@ -75,6 +75,17 @@ impl Quiet {
     }
 }
 
+#[cfg(feature = "http2")]
+impl Quiet {
+    /// It was heard of `since`: the limit counts from there.
+    pub(crate) fn restart_from(&mut self, since: Instant) {
+        if let (Some(sleep), Some(end)) = (&mut self.sleep, since.checked_add(self.limit)) {
+            sleep.as_mut().reset(end);
+            self.running = true;
+        }
+    }
+}
+
 /// A limit beyond what an `Instant` can say is none, for as long as anybody will wait.
 fn after(limit: Duration) -> Instant {
     let now = Instant::now();

@@ -3,19 +3,21 @@
 use std::{error::Error as _, sync::Arc};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use tokio::time::Instant;
 
+#[cfg(feature = "http2")]
+use super::response::stream::StreamBody;
 use super::{
     content::Content,
     layer::Shared,
-    request::Head,
+    request::{self, Head},
     response::{self, ResponseBody},
-    tries::{Tries, Unanswered},
+    tries::{Answered, Source, Tries, Unanswered},
     upgrade,
     upstream::Address,
 };
-use crate::{Body, BoxError, Error, Fault, body::answer};
+use crate::{Body, BoxError, Error, ErrorKind, Fault, body::answer, semantics::max_forwards};
 
 /// Passes a request on. Dropped before its end, it closes the connection that it has taken.
 pub(super) async fn forward<B>(shared: Arc<Shared>, request: Request<B>) -> Response<Body>
@@ -28,7 +30,15 @@ where
         Ok(response) => response,
         Err(Unanswered { error, upstream }) => {
             tell(upstream.as_ref(), &error);
-            answer::refuse_body(error, version)
+            let is_disallowed = error.kind() == ErrorKind::MethodNotAllowed;
+            let mut response = answer::refuse_body(error, version);
+            if is_disallowed {
+                // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a
+                // 405 response".
+                let headers = response.headers_mut();
+                headers.insert(header::ALLOW, max_forwards::ALLOW);
+            }
+            response
         }
     }
 }
@@ -39,7 +49,10 @@ where
     B::Error: Into<BoxError>,
 {
     let config = &shared.config;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if let Some(answer) = request::answer_here(&mut parts)? {
+        return Ok(answer);
+    }
     let (mut head, upgrade) = Head::prepare(config, parts)?;
     let spool = &config.spool;
     let mut content = if body.is_end_stream() {
@@ -54,23 +67,42 @@ where
     let deadline = config.total_timeout;
     let deadline = deadline.and_then(|total| Instant::now().checked_add(total));
     let tries = Tries::new(shared, &mut head, &mut content, upgrade.is_some(), deadline);
-    let answered = tries.answer().await?;
+    let mut answered = tries.answer().await?;
 
     let server = answered.work.server();
     let by = |error| Unanswered::by(&server, error);
-    let (mut parts, ()) = answered.head.into_parts();
-    let protocol = response::prepare(&mut parts);
+    let (mut parts, ()) = std::mem::take(&mut answered.head).into_parts();
+    let protocol = response::prepare(&mut parts, config.via.as_ref());
+    let Answered {
+        source, turn, work, ..
+    } = answered;
+    let call = match source {
+        Source::Call(call) => call,
+        #[cfg(feature = "http2")]
+        Source::Stream(stream) => {
+            let body = StreamBody::new(stream, turn, work, config.read_timeout, deadline);
+            return Ok(Response::from_parts(parts, Body::new(body)));
+        }
+    };
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         let limits = upgrade::Limits {
             idle: config.upgrade_idle_timeout,
             lifetime: config.upgrade_lifetime,
         };
-        let (headers, lease) = (&mut parts.headers, answered.lease);
-        upgrade::accept(upgrade, protocol, headers, lease, limits, &shared.tunnels).map_err(by)?;
+        let headers = &mut parts.headers;
+        upgrade::accept(
+            upgrade,
+            protocol,
+            headers,
+            call,
+            (turn, work),
+            limits,
+            &shared.tunnels,
+        )
+        .map_err(by)?;
         return Ok(Response::from_parts(parts, Body::empty()));
     }
-    let read_timeout = config.read_timeout;
-    let body = ResponseBody::new(answered.call, answered.lease, answered.work, read_timeout);
+    let body = ResponseBody::new(call, turn, work, config.read_timeout);
     let body = match http_body::Body::is_end_stream(&body) {
         true => Body::empty(),
         false => Body::new(body),

@@ -6,19 +6,30 @@ mod several;
 pub(super) mod tls;
 mod upstream;
 
-use std::{error, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    error, fmt,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::uri::{Authority, Scheme};
 use ipnet::IpNet;
 use tokio::time::Instant;
 use tower_layer::Layer;
 
+#[cfg(feature = "tls")]
+use self::tls::Tls;
 pub use self::upstream::Upstream;
 use super::{
     Balance, Ejection, GatewayProxyService, Handle, HashKey, HealthCheck, Retries, Sticky,
     pool::Limits, retry::Budget, table::Table, upgrade::Tunnels, upstream::InvalidUpstream,
 };
-use crate::{PathPolicy, body::spool::Spool, semantics::mount::Prefix};
+use crate::{
+    PathPolicy,
+    body::spool::Spool,
+    semantics::{mount::Prefix, via::Pseudonym},
+};
 
 /// Passes requests to an application server. See the [module docs](super) for an example.
 ///
@@ -33,7 +44,7 @@ pub struct GatewayProxy {
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) table: Table,
     pub(super) budget: Budget,
     pub(super) tunnels: Tunnels,
@@ -49,6 +60,8 @@ pub(super) struct Config {
     pub(super) trusted: Vec<IpNet>,
     pub(super) trusts_unix_peers: bool,
     pub(super) drops_ambiguous_names: bool,
+    pub(super) via: Option<Pseudonym>,
+    pub(super) forwards_trace: bool,
     pub(super) spool: Spool,
     pub(super) streams: Streams,
     pub(super) reuses_always: bool,
@@ -58,6 +71,8 @@ pub(super) struct Config {
     pub(super) upgrade_idle_timeout: Duration,
     pub(super) upgrade_lifetime: Option<Duration>,
     pub(super) limits: Limits,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Tls,
     pub(super) balance: Balance,
     pub(super) slow_start: Duration,
     pub(super) sticky: Option<Sticky>,
@@ -114,6 +129,8 @@ impl Config {
             trusted: Vec::new(),
             trusts_unix_peers: false,
             drops_ambiguous_names: true,
+            via: Some(own_pseudonym()),
+            forwards_trace: false,
             spool: Spool::new(),
             streams: Streams::At(Vec::new()),
             reuses_always: false,
@@ -133,6 +150,8 @@ impl Config {
                 max_requests: 1000,
                 max_head: 64 << 10,
             },
+            #[cfg(feature = "tls")]
+            tls: Tls::new(),
             balance: Balance::default(),
             slow_start: Duration::ZERO,
             sticky: None,
@@ -195,7 +214,8 @@ impl GatewayProxy {
     }
 
     fn new(upstreams: Vec<Upstream>, config: Config) -> Self {
-        let table = Table::new(upstreams, &config);
+        let config = Arc::new(config);
+        let table = Table::new(upstreams, Arc::clone(&config));
         let budget = Budget::new(&config.retries, Instant::now());
         Self {
             shared: Arc::new(Shared {
@@ -208,7 +228,7 @@ impl GatewayProxy {
     }
 
     fn with(self, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = self.shared.config.clone();
+        let mut config = Config::clone(&self.shared.config);
         change(&mut config);
         Self::new(self.shared.table.upstreams(), config)
     }
@@ -290,6 +310,35 @@ impl GatewayProxy {
         self.with(|config| config.drops_ambiguous_names = drop)
     }
 
+    /// How servers at `https://` and `h2://` are known, and who they are told that this is. See
+    /// [`Tls`] for its defaults.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(self, tls: Tls) -> Self {
+        self.with(|config| config.tls = tls)
+    }
+
+    /// By which name this proxy signs in `Via`, of requests and answers, and knows a request that
+    /// has come by before: it is answered 508. Defaults to `tower-gateway-` and a random number,
+    /// the same for all proxies of this process.
+    ///
+    /// Say it where several processes are one gateway. RFC 9110 §7.6.3: "An HTTP-to-HTTP gateway
+    /// MUST send an appropriate Via header field in each inbound request message".
+    pub fn via(self, pseudonym: Pseudonym) -> Self {
+        self.with(|config| config.via = Some(pseudonym))
+    }
+
+    /// Sends no `Via`, against the RFC, and finds no loops.
+    pub fn without_via(self) -> Self {
+        self.with(|config| config.via = None)
+    }
+
+    /// Passes `TRACE` on, without the fields that are known to hold credentials. By default it is
+    /// answered 405: what the answer repeats (RFC 9110 §9.3.8) is more than a script should see.
+    pub fn forward_trace(self) -> Self {
+        self.with(|config| config.forwards_trace = true)
+    }
+
     /// How request bodies are collected before a connection is taken: see [`Spool`] for its
     /// defaults (64 KiB in memory, 100 MiB in all, 60 seconds between reads).
     pub fn spool(self, spool: Spool) -> Self {
@@ -321,6 +370,13 @@ impl GatewayProxy {
             Err(invalid) => panic!("{invalid}"),
         }
     }
+}
+
+/// One for all proxies of this process, so that a request is told which goes round through two.
+fn own_pseudonym() -> Pseudonym {
+    static OWN: OnceLock<Pseudonym> = OnceLock::new();
+    let own = OWN.get_or_init(|| Pseudonym::numbered(fastrand::u32(..)));
+    own.clone()
 }
 
 impl<S> Layer<S> for GatewayProxy {

@@ -102,12 +102,12 @@
 //!   which is the local host by default).
 //! - It must run in a tokio runtime with I/O and time enabled.
 
-#[allow(dead_code, unused_imports)]
+#[cfg(feature = "http2")]
+mod activity;
 mod balance;
 mod content;
 mod exchange;
 mod handle;
-#[allow(dead_code, unused_imports)]
 mod health;
 mod identity;
 mod layer;
@@ -115,7 +115,6 @@ mod outcome;
 mod pool;
 mod request;
 mod response;
-#[allow(dead_code, unused_imports)]
 mod retry;
 mod server;
 mod service;

@@ -16,7 +16,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-use super::upstream::{Address, Call, Connection};
+#[cfg(feature = "http2")]
+use super::upstream::Speech;
+#[cfg(feature = "http2")]
+use super::upstream::http2::Http2;
+use super::upstream::{Address, Call, Connection, Dialer};
 use crate::{Error, ErrorKind};
 
 /// What a pool is held to. The defaults and their reasons are with the setters of
@@ -36,13 +40,24 @@ pub(super) struct Limits {
 
 #[derive(Debug)]
 pub(super) struct Pool {
-    address: Address,
+    dialer: Dialer,
     limits: Limits,
     /// One for each connection in use. tokio hands them out in the order of asking.
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     connected: AtomicU64,
     idle: Mutex<IdleList>,
+    /// Those that carry many requests at once. Locked while one is made, so that those who come
+    /// together do not make one each.
+    #[cfg(feature = "http2")]
+    shared: tokio::sync::Mutex<Vec<Shared>>,
+}
+
+#[cfg(feature = "http2")]
+#[derive(Debug)]
+struct Shared {
+    connection: Http2,
+    opened: Instant,
 }
 
 /// Connections that nobody uses, the one used last at the end: it is the likeliest to be alive,
@@ -77,30 +92,47 @@ pub(super) enum Need {
     Fresh,
 }
 
-/// The use of one connection. Dropped, it closes the connection; [`finish`](Lease::finish) keeps
-/// it.
+/// What a request goes out on, and the turn for it.
 #[derive(Debug)]
 pub(super) struct Lease {
-    // In this order: whoever waits for the permit finds the connection closed or put back.
-    pub(super) connection: Connection,
+    pub(super) link: Link,
+    pub(super) turn: Turn,
+}
+
+/// One of the connections that may be in use. It is to be dropped after the connection, so that
+/// whoever waits for it finds that closed or put back.
+#[derive(Debug)]
+pub(super) struct Turn {
     pool: Arc<Pool>,
-    permit: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What carries a request.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// A connection of its own.
+    Own(Connection),
+    /// A part of one.
+    #[cfg(feature = "http2")]
+    Shared(Http2),
 }
 
 impl Pool {
-    pub(super) fn new(address: Address, limits: Limits) -> Self {
+    pub(super) fn new(dialer: Dialer, limits: Limits) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             waiting: AtomicUsize::new(0),
             connected: AtomicU64::new(0),
             idle: Mutex::default(),
-            address,
+            #[cfg(feature = "http2")]
+            shared: tokio::sync::Mutex::default(),
+            dialer,
             limits,
         }
     }
 
     pub(super) fn address(&self) -> &Address {
-        &self.address
+        self.dialer.address()
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -128,6 +160,20 @@ impl Pool {
         deadline: Option<Instant>,
     ) -> Result<Lease, Error> {
         let permit = self.permit(deadline).await?;
+        let link = self.link(need, deadline).await?;
+        let turn = Turn {
+            pool: Arc::clone(self),
+            _permit: permit,
+        };
+        Ok(Lease { link, turn })
+    }
+
+    async fn link(self: &Arc<Self>, need: Need, deadline: Option<Instant>) -> Result<Link, Error> {
+        #[cfg(feature = "http2")]
+        if self.address().speech == Speech::Http2 {
+            let connection = self.dial(self.share(need), deadline).await?;
+            return Ok(Link::Shared(connection));
+        }
         let kept = match need {
             Need::Any => self.take_idle(),
             Need::Fresh => {
@@ -139,11 +185,30 @@ impl Pool {
             Some(connection) => connection,
             None => self.connect(deadline).await?,
         };
-        Ok(Lease {
-            connection,
-            pool: Arc::clone(self),
-            permit,
-        })
+        Ok(Link::Own(connection))
+    }
+
+    /// A connection that has room for one more request, or a new one.
+    #[cfg(feature = "http2")]
+    async fn share(&self, need: Need) -> std::io::Result<Http2> {
+        let mut shared = self.shared.lock().await;
+        shared.retain(|shared| {
+            shared.connection.is_open() && shared.opened.elapsed() < self.limits.max_age
+        });
+        let has_room =
+            |shared: &&Shared| shared.connection.streams() < shared.connection.max_streams();
+        if need == Need::Any
+            && let Some(shared) = shared.iter().find(has_room)
+        {
+            return Ok(shared.connection.clone());
+        }
+        let connection = self.dialer.connect_shared().await?;
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        shared.push(Shared {
+            connection: connection.clone(),
+            opened: Instant::now(),
+        });
+        Ok(connection)
     }
 
     async fn permit(&self, deadline: Option<Instant>) -> Result<OwnedSemaphorePermit, Error> {
@@ -160,12 +225,18 @@ impl Pool {
     }
 
     async fn connect(&self, deadline: Option<Instant>) -> Result<Connection, Error> {
-        let connection = Connection::open(&self.address, self.limits.max_head);
-        match within(self.limits.connect, deadline, connection).await {
-            Some(Ok(connection)) => {
-                self.connected.fetch_add(1, Ordering::Relaxed);
-                Ok(connection)
-            }
+        let connection = self.dial(self.dialer.connect(), deadline).await?;
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        Ok(connection)
+    }
+
+    async fn dial<C>(
+        &self,
+        connecting: impl Future<Output = std::io::Result<C>>,
+        deadline: Option<Instant>,
+    ) -> Result<C, Error> {
+        match within(self.limits.connect, deadline, connecting).await {
+            Some(Ok(connection)) => Ok(connection),
             Some(Err(error)) => Err(Error::new(ErrorKind::UpstreamConnect).with_source(error)),
             None => Err(ErrorKind::UpstreamConnectTimeout.into()),
         }
@@ -187,7 +258,7 @@ impl Pool {
     fn take_idle(&self) -> Option<Connection> {
         // One at a time, so that a closed connection is dropped outside of the lock.
         loop {
-            let idle = self.idle().connections.pop_back()?;
+            let mut idle = self.idle().connections.pop_back()?;
             let is_young = idle.since.elapsed() < self.limits.idle
                 && idle.connection.opened().elapsed() < self.limits.max_age;
             if is_young && idle.connection.is_alive() {
@@ -296,46 +367,22 @@ impl Drop for Pool {
     }
 }
 
-impl Lease {
+impl Turn {
     /// The answer is over: the connection goes back if it can carry another request, and is
     /// closed if not, as when the request is not written to its end (an early answer).
-    pub(super) fn finish(self, call: &Call) {
-        let Self {
-            connection,
-            pool,
-            permit,
-        } = self;
-        if call.leaves_usable(&connection) {
-            pool.put_back(connection);
-        } else {
-            drop(connection);
+    pub(super) fn finish(self, call: Call) {
+        if let Some(connection) = call.into_usable() {
+            self.pool.put_back(connection);
         }
-        drop(permit);
     }
 
-    /// Another connection in place of this one, which is closed; the turn is kept.
-    pub(super) async fn renew(self, deadline: Option<Instant>) -> Result<Self, Error> {
-        let Self {
-            connection,
-            pool,
-            permit,
-        } = self;
-        drop(connection);
-        pool.make_room();
-        Ok(Self {
-            connection: pool.connect(deadline).await?,
-            pool,
-            permit,
+    /// Another connection for the same turn.
+    pub(super) async fn renew(self, deadline: Option<Instant>) -> Result<Lease, Error> {
+        self.pool.make_room();
+        Ok(Lease {
+            link: self.pool.link(Need::Fresh, deadline).await?,
+            turn: self,
         })
-    }
-
-    pub(super) fn address(&self) -> &Address {
-        self.pool.address()
-    }
-
-    /// For what goes on after the last answer: the connection without a way back.
-    pub(super) fn into_parts(self) -> (Connection, OwnedSemaphorePermit) {
-        (self.connection, self.permit)
     }
 }
 

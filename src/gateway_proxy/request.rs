@@ -2,11 +2,13 @@
 
 use bytes::{BufMut, BytesMut};
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request,
-    uri::PathAndQuery,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
+    header, request, uri::PathAndQuery,
 };
 use hyper::upgrade::OnUpgrade;
 
+#[cfg(feature = "http2")]
+use super::upstream::http2;
 use super::{
     HostPolicy,
     content::{Content, trailers_of},
@@ -16,12 +18,14 @@ use super::{
     upstream::{Speech, http1, uwsgi},
 };
 use crate::{
-    BoxError, Error, ErrorKind,
+    Body, BoxError, Error, ErrorKind,
     body::{Drain, Hold},
     semantics::{
         cgi::Meta,
         hop::{self, Stripped},
         host,
+        max_forwards::{self, Turn},
+        via,
     },
 };
 
@@ -78,6 +82,20 @@ impl Head {
             return Err(ErrorKind::UnknownTransferCoding.into());
         }
         let host = host::of(version, &uri, &headers).map_err(bad_request)?;
+        if method == Method::TRACE {
+            if !config.forwards_trace {
+                return Err(ErrorKind::MethodNotAllowed.into());
+            }
+            max_forwards::strip_credentials(&mut headers);
+        }
+        if let Some(pseudonym) = &config.via {
+            // RFC 9110 §7.6: "An intermediary MUST NOT forward a message to itself unless it is
+            // protected from an infinite request loop."
+            if via::has_passed(&headers, pseudonym) {
+                return Err(ErrorKind::LoopDetected.into());
+            }
+            via::append(&mut headers, version, pseudonym).map_err(bad_request)?;
+        }
         let stripped = hop::strip_request(&mut headers).map_err(bad_request)?;
 
         if config.drops_ambiguous_names {
@@ -174,6 +192,9 @@ impl Head {
                 Ok(None)
             }
             Speech::Uwsgi => self.write_uwsgi(server, out).map(Some),
+            // It has no head of bytes: see `for_http2`.
+            #[cfg(feature = "http2")]
+            Speech::Http2 => Ok(None),
         }
     }
 
@@ -196,6 +217,29 @@ impl Head {
             .map_err(|too_large| Error::new(ErrorKind::RequestHeadTooLarge).with_source(too_large))
     }
 
+    /// The request as a server that speaks HTTP/2 is sent it.
+    #[cfg(feature = "http2")]
+    pub(super) fn for_http2(
+        &mut self,
+        server: &Server,
+        body: Body,
+    ) -> Result<Request<Body>, Error> {
+        let address = server.address();
+        if self.is_named_by_server {
+            self.headers.insert(header::HOST, address.host());
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = Uri::from(self.target.clone());
+        *request.headers_mut() = self.headers.clone();
+        let scheme = match address.is_tls {
+            true => http::uri::Scheme::HTTPS,
+            false => http::uri::Scheme::HTTP,
+        };
+        http2::prepare(&mut request, &scheme)?;
+        Ok(request)
+    }
+
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
@@ -215,6 +259,21 @@ fn chunked(headers: &mut HeaderMap) {
         header::TRANSFER_ENCODING,
         HeaderValue::from_static("chunked"),
     );
+}
+
+/// What is for this proxy to answer: a request that may go no further.
+pub(super) fn answer_here(parts: &mut request::Parts) -> Result<Option<Response<Body>>, Error> {
+    match max_forwards::turn(&parts.method, &mut parts.headers) {
+        Turn::Forward => Ok(None),
+        Turn::Malformed => Err(bad_request("its Max-Forwards is not a number")),
+        Turn::Answer if parts.method == Method::TRACE => Err(ErrorKind::MethodNotAllowed.into()),
+        Turn::Answer => {
+            let mut response = Response::new(Body::empty());
+            let allow = max_forwards::ALLOW;
+            response.headers_mut().insert(header::ALLOW, allow);
+            Ok(Some(response))
+        }
+    }
 }
 
 /// RFC 9110 §8.6: "a user agent normally sends Content-Length in a POST request even when the

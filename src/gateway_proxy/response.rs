@@ -1,5 +1,8 @@
 //! From the upstream's answer to the one that the client gets.
 
+#[cfg(feature = "http2")]
+pub(super) mod stream;
+
 use std::{
     error,
     pin::Pin,
@@ -9,17 +12,30 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Version, response};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 
 use super::{
-    pool::Lease,
+    pool::Turn,
     tries::Work,
     upstream::{Address, Call},
 };
-use crate::{Error, semantics::hop};
+use crate::{
+    Error,
+    semantics::{
+        hop,
+        via::{self, Pseudonym},
+    },
+};
 
 /// Makes the head of an answer fit to be sent on; the protocol that it upgrades to is returned.
-pub(super) fn prepare(parts: &mut response::Parts) -> Option<HeaderValue> {
+pub(super) fn prepare(
+    parts: &mut response::Parts,
+    pseudonym: Option<&Pseudonym>,
+) -> Option<HeaderValue> {
+    if let Some(pseudonym) = pseudonym {
+        // A map without room for it has other troubles.
+        let _full = via::append(&mut parts.headers, parts.version, pseudonym);
+    }
     // RFC 9110 §6.2: "A server MUST NOT send a version to which it is not conformant", and the
     // upstream's may be 1.0: what the client is told is for the server to say.
     parts.version = Version::HTTP_11;
@@ -30,35 +46,36 @@ pub(super) fn prepare(parts: &mut response::Parts) -> Option<HeaderValue> {
 /// closed if it is dropped before.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
+    /// `None` when it is over.
+    rest: Option<Rest>,
+}
+
+/// In this order: the connection is closed before the turn is given to the next.
+#[derive(Debug)]
+struct Rest {
     call: Call,
-    lease: Option<Lease>,
-    work: Option<Work>,
+    turn: Turn,
+    work: Work,
 }
 
 impl ResponseBody {
-    pub(super) fn new(
-        mut call: Call,
-        mut lease: Lease,
-        work: Work,
-        read_timeout: Duration,
-    ) -> Self {
-        call.pause(&mut lease.connection, read_timeout);
+    pub(super) fn new(mut call: Call, turn: Turn, work: Work, read_timeout: Duration) -> Self {
+        call.pause(read_timeout);
+        let is_over = call.is_over();
         let mut body = Self {
-            call,
-            lease: Some(lease),
-            work: Some(work),
+            rest: Some(Rest { call, turn, work }),
         };
-        if body.is_end_stream() {
+        if is_over {
             body.finish();
         }
         body
     }
 
     fn finish(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.finish(&self.call);
+        if let Some(Rest { call, turn, work }) = self.rest.take() {
+            turn.finish(call);
+            drop(work);
         }
-        self.work = None;
     }
 }
 
@@ -71,18 +88,17 @@ impl http_body::Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let Some(lease) = &mut this.lease else {
+        let Some(rest) = &mut this.rest else {
             return Poll::Ready(None);
         };
-        let frame = ready!(this.call.poll_body(&mut lease.connection, cx));
+        let frame = ready!(rest.call.poll_body(cx));
         match &frame {
             // With a known length the server need not ask again.
-            None | Some(Ok(_)) if this.call.is_over() => this.finish(),
+            None | Some(Ok(_)) if rest.call.is_over() => this.finish(),
             Some(Err(error)) => {
-                broken_off(lease.address(), error);
+                broken_off(rest.work.server().address(), error);
                 // Dropped here, which closes it: there may be more of this answer to come.
-                this.lease = None;
-                this.work = None;
+                this.rest = None;
             }
             _ => {}
         }
@@ -90,17 +106,21 @@ impl http_body::Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.call.is_over()
+        self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.call
-            .length()
-            .map_or_else(SizeHint::new, SizeHint::with_exact)
+        match &self.rest {
+            None => SizeHint::with_exact(0),
+            Some(rest) => rest
+                .call
+                .length()
+                .map_or_else(SizeHint::new, SizeHint::with_exact),
+        }
     }
 }
 
-fn broken_off(upstream: &Address, error: &Error) {
+pub(super) fn broken_off(upstream: &Address, error: &Error) {
     tracing::warn!(
         %upstream,
         reason = %error,

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::{
     balance::{Candidate, Load, server_id},
-    health::{Change, Health, Unwell},
-    layer::Upstream,
-    pool::{Limits, Pool},
-    upstream::{Address, uwsgi::reading::Reading},
+    health::{Change, Health, HealthCheck, Unwell},
+    layer::{Config, Upstream},
+    pool::Pool,
+    upstream::{Address, Dialer, uwsgi::reading::Reading},
 };
 
 /// A server in the table. What is known of it outlives a change of its weight.
@@ -48,10 +48,16 @@ impl Known {
 }
 
 impl Server {
-    /// One that was not in the table before. `needs_probe`: it is asked for nothing before it has
-    /// shown that it is well.
-    pub(super) fn new(upstream: Upstream, limits: &Limits, needs_probe: bool) -> Self {
-        let pool = Pool::new(upstream.address.clone(), limits.clone());
+    /// One that was not in the table before.
+    pub(super) fn new(upstream: Upstream, config: &Config) -> Self {
+        let dialer = Dialer::new(
+            upstream.address.clone(),
+            config.limits.max_head,
+            #[cfg(feature = "tls")]
+            &config.tls,
+        );
+        let needs_probe = config.health_check.as_ref().is_some_and(HealthCheck::waits);
+        let pool = Pool::new(dialer, config.limits.clone());
         Self {
             known: Arc::new(Known {
                 pool: Arc::new(pool),

@@ -1,9 +1,6 @@
 //! The servers that there are, which may change while requests are under way.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
@@ -11,20 +8,15 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::{
-    balance::{Balance, Balancer, Sticky},
-    health::{Ejections, HealthCheck, State},
+    balance::{Balancer, Sticky},
+    health::{Ejections, State},
     layer::{Config, Upstream},
-    pool::Limits,
     server::Server,
 };
 
 #[derive(Debug)]
 pub(super) struct Table {
-    limits: Limits,
-    balance: Balance,
-    slow_start: Duration,
-    /// Whether a server has to show that it is well before it is asked for anything.
-    needs_probe: bool,
+    config: Arc<Config>,
     pub(super) ejections: Ejections,
     current: ArcSwap<Members>,
     /// Held while the table is changed: each change begins with what the last one has made.
@@ -50,17 +42,11 @@ pub(super) struct Wish<'a> {
 }
 
 impl Table {
-    pub(super) fn new(upstreams: Vec<Upstream>, config: &Config) -> Self {
+    pub(super) fn new(upstreams: Vec<Upstream>, config: Arc<Config>) -> Self {
         let table = Self {
-            current: ArcSwap::from_pointee(Members {
-                balancer: Balancer::new::<Arc<Server>>(&config.balance, config.slow_start, &[]),
-                servers: Vec::new(),
-            }),
+            current: ArcSwap::from_pointee(Members::new(Vec::new(), &config)),
             changing: Mutex::new(()),
-            limits: config.limits.clone(),
-            balance: config.balance.clone(),
-            slow_start: config.slow_start,
-            needs_probe: config.health_check.as_ref().is_some_and(HealthCheck::waits),
+            config,
             ejections: Ejections::default(),
         };
         table.set(upstreams);
@@ -108,15 +94,22 @@ impl Table {
                     known: Arc::clone(&known.known),
                     upstream,
                 }),
-                None => Arc::new(Server::new(upstream, &self.limits, self.needs_probe)),
+                None => Arc::new(Server::new(upstream, &self.config)),
             });
         }
-        let balancer = Balancer::new(&self.balance, self.slow_start, &servers);
-        self.current.store(Arc::new(Members { servers, balancer }));
+        self.current
+            .store(Arc::new(Members::new(servers, &self.config)));
     }
 }
 
 impl Members {
+    fn new(servers: Vec<Arc<Server>>, config: &Config) -> Self {
+        Self {
+            balancer: Balancer::new(&config.balance, config.slow_start, &servers),
+            servers,
+        }
+    }
+
     fn find(&self, upstream: &Upstream) -> Option<&Arc<Server>> {
         self.servers
             .iter()

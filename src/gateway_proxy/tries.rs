@@ -1,22 +1,27 @@
 //! A request is tried until there is an answer, or no more sense in it.
 
+#[cfg(feature = "http2")]
+mod shared;
+
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use http::{Response, header};
 use tokio::time::{Instant, sleep};
 
+#[cfg(feature = "http2")]
+use super::upstream::http2::Http2Body;
 use super::{
     balance::{InFlight, key_of},
     content::Content,
     layer::Shared,
     outcome::{Failed, Outcome},
-    pool::{Lease, Need},
+    pool::{Lease, Link, Need, Turn},
     request::Head,
     retry::{Attempt, Verdict, decide},
     server::Server,
     table::Wish,
-    upstream::{Address, Call, Outgoing, Patience, Speech, uwsgi},
+    upstream::{Address, Call, Connection, Outgoing, Patience, Speech, uwsgi},
 };
 use crate::{Error, ErrorKind, semantics::retry_after};
 
@@ -41,9 +46,16 @@ pub(super) struct Tries<'a> {
 /// The head of an answer, and where the rest of it comes from.
 pub(super) struct Answered {
     pub(super) head: Response<()>,
-    pub(super) call: Call,
-    pub(super) lease: Lease,
+    pub(super) source: Source,
+    pub(super) turn: Turn,
     pub(super) work: Work,
+}
+
+/// What the body of an answer comes out of.
+pub(super) enum Source {
+    Call(Call),
+    #[cfg(feature = "http2")]
+    Stream(Http2Body),
 }
 
 /// A server has one more request to work on, for as long as this is there.
@@ -86,7 +98,7 @@ struct Failure {
     error: Error,
     failed: Failed,
     /// The turn at the server, if one was taken.
-    lease: Option<Lease>,
+    turn: Option<Turn>,
 }
 
 impl<'a> Tries<'a> {
@@ -114,13 +126,13 @@ impl<'a> Tries<'a> {
         let mut server = self
             .pick()
             .ok_or(Error::new(ErrorKind::UpstreamUnavailable))?;
-        let mut lease = None;
+        let mut turn = None;
         loop {
-            if lease.is_none() {
+            if turn.is_none() {
                 self.count += 1;
             }
             let sent = Instant::now();
-            let result = self.attempt(&server, lease.take()).await;
+            let result = self.attempt(&server, turn.take()).await;
             let now = Instant::now();
             let outcome = match &result {
                 Ok(answered) => answered.outcome(),
@@ -134,7 +146,7 @@ impl<'a> Tries<'a> {
                 Verdict::Renew => {
                     tracing::debug!(upstream = %server.address(), "a kept connection was closed; trying a fresh one");
                     self.was_renewed = true;
-                    lease = result.err().and_then(|failure| failure.lease);
+                    turn = result.err().and_then(|failure| failure.turn);
                 }
                 Verdict::Retry { after, elsewhere } => {
                     tracing::debug!(upstream = %server.address(), ?outcome, "trying again");
@@ -169,7 +181,7 @@ impl<'a> Tries<'a> {
     async fn attempt(
         &mut self,
         server: &Arc<Server>,
-        turn: Option<Lease>,
+        turn: Option<Turn>,
     ) -> Result<Answered, Failure> {
         let work = Work(InFlight::start(Arc::clone(server)));
         server.count_request();
@@ -179,7 +191,15 @@ impl<'a> Tries<'a> {
             None => server.pool().lease(self.need(), deadline).await,
         };
         let lease = lease.map_err(|error| Failure::unsent(error, None))?;
-        self.send(server, lease, work, deadline).await
+        let Lease { link, turn } = lease;
+        match link {
+            Link::Own(connection) => self.send(server, connection, turn, work, deadline).await,
+            #[cfg(feature = "http2")]
+            Link::Shared(connection) => {
+                self.send_shared(server, connection, turn, work, deadline)
+                    .await
+            }
+        }
     }
 
     /// RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." So they
@@ -205,14 +225,15 @@ impl<'a> Tries<'a> {
     async fn send(
         &mut self,
         server: &Server,
-        mut lease: Lease,
+        connection: Connection,
+        turn: Turn,
         work: Work,
         deadline: Option<Instant>,
     ) -> Result<Answered, Failure> {
         let mut bytes = BytesMut::new();
         let block = match self.head.write(server, &mut bytes) {
             Ok(block) => block,
-            Err(error) => return Err(Failure::unsent(error, Some(lease))),
+            Err(error) => return Err(Failure::unsent(error, Some(turn))),
         };
         let is_held = self.head.holds(self.content);
         let (body, coding) = self.content.take();
@@ -228,10 +249,9 @@ impl<'a> Tries<'a> {
             deadline,
             hold: CONTINUE,
         };
-        let on_kept = lease.connection.was_used();
-        let connection = &mut lease.connection;
+        let on_kept = connection.was_used();
         let mut call = Call::new(connection, request, &patience);
-        match poll_fn(|cx| call.poll_head(connection, cx)).await {
+        match poll_fn(|cx| call.poll_head(cx)).await {
             Ok(head) => {
                 // A try has a limit of its own; the body of its answer has that of the whole.
                 call.set_deadline(self.deadline);
@@ -240,12 +260,13 @@ impl<'a> Tries<'a> {
                 }
                 Ok(Answered {
                     head,
-                    call,
-                    lease,
+                    source: Source::Call(call),
+                    turn,
                     work,
                 })
             }
             Err(failure) => {
+                drop(call);
                 let failed = Failed {
                     kind: failure.error.kind(),
                     bytes_taken: failure.was_taken,
@@ -255,7 +276,7 @@ impl<'a> Tries<'a> {
                 Err(Failure {
                     error: explain(failure.error, &failed, block),
                     failed,
-                    lease: Some(lease),
+                    turn: Some(turn),
                 })
             }
         }
@@ -322,7 +343,7 @@ impl Answered {
 
 impl Failure {
     /// Nothing of the request has left.
-    fn unsent(error: Error, lease: Option<Lease>) -> Self {
+    fn unsent(error: Error, turn: Option<Turn>) -> Self {
         let failed = Failed {
             kind: error.kind(),
             bytes_taken: false,
@@ -332,7 +353,7 @@ impl Failure {
         Self {
             error,
             failed,
-            lease,
+            turn,
         }
     }
 }

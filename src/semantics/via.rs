@@ -34,7 +34,11 @@ use http::{
 ///
 /// By it a loop is found, so no other intermediary on the way may have the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Pseudonym(Box<str>);
+pub struct Pseudonym {
+    name: Box<str>,
+    /// What is added to a message, by the version by which it came.
+    entries: [HeaderValue; 5],
+}
 
 /// Why a text is no [`Pseudonym`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +74,7 @@ impl Pseudonym {
             && token.bytes().all(is_token_byte)
             && port.bytes().all(|byte| byte.is_ascii_digit());
         is_good
-            .then(|| Self(name.into()))
+            .then(|| Self::from_valid(name))
             .ok_or(InvalidPseudonym::Malformed)
     }
 
@@ -78,13 +82,31 @@ impl Pseudonym {
     /// other process has.
     #[must_use]
     pub fn numbered(number: u32) -> Self {
-        Self(format!("tower-gateway-{number:08x}").into())
+        Self::from_valid(&format!("tower-gateway-{number:08x}"))
+    }
+
+    fn from_valid(name: &str) -> Self {
+        let entry = |protocol: &str| {
+            HeaderValue::try_from(format!("{protocol} {name}"))
+                .expect("a pseudonym is made of visible characters")
+        };
+        Self {
+            name: name.into(),
+            entries: VERSIONS.map(|version| entry(received_protocol(version))),
+        }
+    }
+
+    /// RFC 9110 §7.6.3: "The protocol-name is omitted when and only when the received protocol is
+    /// HTTP", with the version by which the message came.
+    fn entry(&self, version: Version) -> HeaderValue {
+        let known = VERSIONS.iter().position(|known| *known == version);
+        self.entries[known.unwrap_or(0)].clone()
     }
 
     /// The name as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
@@ -102,12 +124,9 @@ pub fn append(
     version: Version,
     pseudonym: &Pseudonym,
 ) -> Result<(), MaxSizeReached> {
-    let entry = format!("{} {pseudonym}", received_protocol(version));
-    // A pseudonym is made of visible characters.
-    let Ok(entry) = HeaderValue::try_from(entry) else {
-        return Ok(());
-    };
-    headers.try_append(header::VIA, entry).map(|_existed| ())
+    headers
+        .try_append(header::VIA, pseudonym.entry(version))
+        .map(|_existed| ())
 }
 
 /// Whether the message was forwarded by this intermediary before: a loop, to be answered with 508
@@ -138,6 +157,15 @@ pub fn passes(headers: &HeaderMap, pseudonym: &Pseudonym) -> usize {
 /// RFC 9110 §7.6.3: "the protocol-name is excluded when the received protocol is HTTP". Of §2.5, for
 /// a version without minor ones "the minor version "0" is implied", and most intermediaries
 /// write it.
+/// The usual one first.
+const VERSIONS: [Version; 5] = [
+    Version::HTTP_11,
+    Version::HTTP_2,
+    Version::HTTP_10,
+    Version::HTTP_3,
+    Version::HTTP_09,
+];
+
 fn received_protocol(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "0.9",
@@ -213,7 +241,7 @@ fn is_token_byte(byte: u8) -> bool {
 
 impl fmt::Display for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 

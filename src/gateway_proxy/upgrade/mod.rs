@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 
 use self::tunnel::{Report, Tunnel};
 pub(super) use self::{tunnel::Limits, tunnels::Tunnels};
-use super::{pool::Lease, request::Upgrade};
+use super::{pool::Turn, request::Upgrade, tries::Work, upstream::Call};
 use crate::{Error, ErrorKind, body::Drain, semantics::hop};
 
 /// Accepts an answer 101, and carries what follows until either end has had enough.
@@ -24,7 +24,8 @@ pub(super) fn accept(
     wish: Option<Upgrade>,
     protocol: Option<HeaderValue>,
     headers: &mut HeaderMap,
-    lease: Lease,
+    call: Call,
+    held: (Turn, Work),
     limits: Limits,
     tunnels: &Tunnels,
 ) -> Result<(), Error> {
@@ -42,7 +43,8 @@ pub(super) fn accept(
     headers.insert(header::UPGRADE, protocol);
     // Bodies of a 101 there are none.
     headers.remove(header::CONTENT_LENGTH);
-    tokio::spawn(carry(wish, lease, limits, tunnels.open(), is_websocket));
+    let tunnel = carry(wish, call, held, limits, tunnels.open(), is_websocket);
+    tokio::spawn(tunnel);
     Ok(())
 }
 
@@ -56,16 +58,22 @@ fn is_one_of(protocol: &HeaderValue, wished: &HeaderValue) -> bool {
     }
 }
 
-async fn carry(wish: Upgrade, lease: Lease, limits: Limits, proxy: Drain, is_websocket: bool) {
+async fn carry(
+    wish: Upgrade,
+    call: Call,
+    (turn, work): (Turn, Work),
+    limits: Limits,
+    proxy: Drain,
+    is_websocket: bool,
+) {
     let Upgrade {
         client,
         hold,
         drain: server,
         ..
     } = wish;
-    let name = lease.address().to_string();
-    let (connection, permit) = lease.into_parts();
-    let (upstream, early) = connection.into_stream();
+    let asked = work.server();
+    let (upstream, early) = call.into_stream();
     match client.await {
         Ok(client) => {
             let tunnel = Tunnel::new(TokioIo::new(client), upstream, early, is_websocket);
@@ -75,9 +83,9 @@ async fn carry(wish: Upgrade, lease: Lease, limits: Limits, proxy: Drain, is_web
                 down,
                 lasted,
             } = tunnel.run(limits, proxy, server).await;
-            tracing::debug!(upstream = name, up, down, ?lasted, why = %ended, "a tunnel ended");
+            tracing::debug!(upstream = %asked.address(), up, down, ?lasted, why = %ended, "a tunnel ended");
         }
         Err(error) => tracing::debug!(%error, "the client did not take the upgrade"),
     }
-    drop((permit, hold));
+    drop((turn, work, hold));
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Address, Speech,
+    Speech,
     http1::{
         BadAnswer,
         chunked::Piece,
@@ -49,7 +49,7 @@ pub(in crate::gateway_proxy) struct Connection {
     /// How much is read next time.
     chunk: usize,
     max_head: usize,
-    speech: Speech,
+    is_uwsgi: bool,
     opened: Instant,
     /// How many requests it was given.
     requests: u64,
@@ -59,12 +59,12 @@ pub(in crate::gateway_proxy) struct Connection {
 /// A request on a connection, until the end of its answer.
 #[derive(Debug)]
 pub(in crate::gateway_proxy) struct Call {
+    connection: Connection,
     method: Method,
     upload: Upload,
     /// How long the body waits to be asked for: the client that asked for it may be the only one
     /// who knows of such things.
     hold: Option<Pin<Box<Sleep>>>,
-    patience: Duration,
     /// When all has to be over.
     deadline: Option<Instant>,
     /// Whether a byte of the answer came.
@@ -108,30 +108,18 @@ pub(in crate::gateway_proxy) struct Patience {
 }
 
 impl Connection {
-    pub(in crate::gateway_proxy) fn new(
-        stream: Stream,
-        address: &Address,
-        max_head: usize,
-    ) -> Self {
+    /// `max_head` is how many bytes the head of an answer may have.
+    pub(super) fn new(stream: Stream, speech: Speech, max_head: usize) -> Self {
         Self {
             stream,
             buffer: BytesMut::new(),
             chunk: READ,
             max_head,
-            speech: address.speech,
+            is_uwsgi: speech == Speech::Uwsgi,
             opened: Instant::now(),
             requests: 0,
             quiet: Quiet::new(Duration::MAX),
         }
-    }
-
-    /// Connects. `max_head` is how many bytes the head of an answer may have.
-    pub(in crate::gateway_proxy) async fn open(
-        address: &Address,
-        max_head: usize,
-    ) -> io::Result<Self> {
-        let stream = Stream::connect(address).await?;
-        Ok(Self::new(stream, address, max_head))
     }
 
     /// Whether it has served a request before, so that the upstream may have closed it since.
@@ -149,7 +137,7 @@ impl Connection {
 
     /// Whether an idle connection is still one: the peer has not closed it, and said nothing that
     /// it was not asked.
-    pub(in crate::gateway_proxy) fn is_alive(&self) -> bool {
+    pub(in crate::gateway_proxy) fn is_alive(&mut self) -> bool {
         self.buffer.is_empty() && self.stream.is_silent()
     }
 
@@ -159,11 +147,6 @@ impl Connection {
         if self.buffer.capacity() > READ {
             self.buffer = BytesMut::new();
         }
-    }
-
-    /// The stream below, after an answer 101, and what was read of it already.
-    pub(in crate::gateway_proxy) fn into_stream(self) -> (Stream, Bytes) {
-        (self.stream, self.buffer.freeze())
     }
 
     /// Reads once. Zero is the end.
@@ -183,17 +166,17 @@ impl Connection {
 impl Call {
     /// A request is about to be written to this connection.
     pub(in crate::gateway_proxy) fn new(
-        connection: &mut Connection,
+        mut connection: Connection,
         request: Outgoing,
         patience: &Patience,
     ) -> Self {
         connection.requests += 1;
         connection.quiet.limit(patience.response);
         Self {
+            connection,
             hold: request.is_held.then(|| Box::pin(sleep(patience.hold))),
             method: request.method,
             upload: Upload::new(request.head, request.body, request.coding, request.is_held),
-            patience: patience.response,
             deadline: patience.deadline,
             was_heard: false,
             was_answered_early: false,
@@ -206,10 +189,9 @@ impl Call {
     /// Writes the request and reads the head of the answer.
     pub(in crate::gateway_proxy) fn poll_head(
         &mut self,
-        connection: &mut Connection,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<()>, Failure>> {
-        let head = ready!(self.poll_answer(connection, cx));
+        let head = ready!(self.poll_answer(cx));
         Poll::Ready(head.map_err(|error| Failure {
             error,
             was_taken: self.upload.was_taken(),
@@ -217,46 +199,46 @@ impl Call {
         }))
     }
 
-    fn poll_answer(
-        &mut self,
-        connection: &mut Connection,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<()>, Error>> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
         loop {
             self.poll_hold(cx);
-            let progress = self.upload.poll(&mut connection.stream, cx)?;
-            match connection.poll_fill(cx) {
+            let progress = self.upload.poll(&mut self.connection.stream, cx)?;
+            match self.connection.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(ended())),
                 Poll::Ready(Ok(_)) => {
                     self.was_heard = true;
                     self.was_answered_early |= !self.upload.was_read();
-                    connection.quiet.rest();
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(error))),
                 Poll::Pending => {
-                    return self.poll_patience(connection, progress, cx).map(Err);
+                    return self.poll_patience(progress, cx).map(Err);
                 }
             }
-            while let Some(answer) = Self::take_head(connection)? {
+            while let Some(answer) = self.take_head()? {
                 if answer.status().is_informational()
                     && answer.status() != StatusCode::SWITCHING_PROTOCOLS
                 {
                     self.hear(answer.status())?;
                     continue;
                 }
-                return Poll::Ready(self.begin(connection.speech, answer));
+                return Poll::Ready(self.begin(answer));
             }
         }
     }
 
-    fn take_head(connection: &mut Connection) -> Result<Option<Response<()>>, Error> {
-        if connection.buffer.is_empty() {
+    fn take_head(&mut self) -> Result<Option<Response<()>>, Error> {
+        let Connection {
+            buffer,
+            max_head,
+            is_uwsgi,
+            ..
+        } = &mut self.connection;
+        if buffer.is_empty() {
             return Ok(None);
         }
-        let (buffer, max) = (&mut connection.buffer, connection.max_head);
-        let answer = match connection.speech {
-            Speech::Http1 => head::answer(buffer, max),
-            Speech::Uwsgi => head::uwsgi_answer(buffer, max),
+        let answer = match is_uwsgi {
+            false => head::answer(buffer, *max_head),
+            true => head::uwsgi_answer(buffer, *max_head),
         };
         answer.map_err(nonsense)
     }
@@ -291,34 +273,30 @@ impl Call {
         self.upload.release();
     }
 
-    fn begin(&mut self, speech: Speech, mut answer: Response<()>) -> Result<Response<()>, Error> {
+    fn begin(&mut self, mut answer: Response<()>) -> Result<Response<()>, Error> {
         let status = answer.status();
         let version = answer.version();
-        let framing =
+        let framed =
             framing::of(&self.method, version, status, answer.headers_mut()).map_err(nonsense)?;
-        let is_delimited = !matches!(framing, Framing::Close);
+        let is_delimited = !matches!(framed.framing, Framing::Close);
         self.persists = status != StatusCode::SWITCHING_PROTOCOLS
-            && match speech {
-                Speech::Http1 => framing::persists(version, answer.headers(), &framing),
-                Speech::Uwsgi => keeps_connection(answer.headers(), is_delimited),
+            && match self.connection.is_uwsgi {
+                false => framing::persists(version, answer.headers(), &framed),
+                true => keeps_connection(answer.headers(), is_delimited),
             };
-        self.framing = Some(framing);
+        self.framing = Some(framed.framing);
         Ok(answer)
     }
 
     /// Time runs while it is the upstream's turn: to take what there is to write, or to answer.
-    fn poll_patience(
-        &mut self,
-        connection: &mut Connection,
-        progress: Progress,
-        cx: &mut Context<'_>,
-    ) -> Poll<Error> {
+    fn poll_patience(&mut self, progress: Progress, cx: &mut Context<'_>) -> Poll<Error> {
+        let quiet = &mut self.connection.quiet;
         if matches!(progress, Progress::Moving | Progress::Starved) {
-            connection.quiet.rest();
+            quiet.rest();
         }
         let is_its_turn = progress != Progress::Starved;
         let until = self.deadline;
-        ready!(connection.quiet.poll_until(until, is_its_turn, cx));
+        ready!(quiet.poll_until(until, is_its_turn, cx));
         Poll::Ready(ErrorKind::UpstreamTimeout.into())
     }
 
@@ -328,9 +306,8 @@ impl Call {
     }
 
     /// How long the body may pause.
-    pub(in crate::gateway_proxy) fn pause(&mut self, connection: &mut Connection, limit: Duration) {
-        self.patience = limit;
-        connection.quiet.limit(limit);
+    pub(in crate::gateway_proxy) fn pause(&mut self, limit: Duration) {
+        self.connection.quiet.limit(limit);
     }
 
     /// Whether there is nothing (more) to read of the answer.
@@ -349,18 +326,17 @@ impl Call {
     /// Reads on in the body of the answer, and writes on in that of the request.
     pub(in crate::gateway_proxy) fn poll_body(
         &mut self,
-        connection: &mut Connection,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if self.is_over() {
             return Poll::Ready(None);
         }
-        self.upload.poll(&mut connection.stream, cx)?;
+        self.upload.poll(&mut self.connection.stream, cx)?;
         loop {
-            if let Some(frame) = self.take_frame(connection)? {
+            if let Some(frame) = self.take_frame()? {
                 return Poll::Ready(frame.map(Ok));
             }
-            match connection.poll_fill(cx) {
+            match self.connection.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => {
                     if !matches!(self.framing, Some(Framing::Close)) {
                         return Poll::Ready(Some(Err(ended())));
@@ -368,10 +344,11 @@ impl Call {
                     self.framing = Some(Framing::Length(0));
                     return Poll::Ready(None);
                 }
-                Poll::Ready(Ok(_)) => connection.quiet.rest(),
+                Poll::Ready(Ok(_)) => self.connection.quiet.rest(),
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(broken(error)))),
                 Poll::Pending => {
-                    ready!(connection.quiet.poll_until(self.deadline, true, cx));
+                    let quiet = &mut self.connection.quiet;
+                    ready!(quiet.poll_until(self.deadline, true, cx));
                     return Poll::Ready(Some(Err(ErrorKind::UpstreamTimeout.into())));
                 }
             }
@@ -379,11 +356,8 @@ impl Call {
     }
 
     /// `None`: more has to be read. `Some(None)`: that was all.
-    fn take_frame(
-        &mut self,
-        connection: &mut Connection,
-    ) -> Result<Option<Option<Frame<Bytes>>>, Error> {
-        let buffer = &mut connection.buffer;
+    fn take_frame(&mut self) -> Result<Option<Option<Frame<Bytes>>>, Error> {
+        let buffer = &mut self.connection.buffer;
         let Some(framing) = &mut self.framing else {
             return Ok(Some(None));
         };
@@ -397,7 +371,7 @@ impl Call {
                 buffer.split_to(here)
             }
             Framing::Chunked(chunked) => {
-                let max = connection.max_head;
+                let max = self.connection.max_head;
                 return match chunked.next(buffer, max).map_err(nonsense)? {
                     None => Ok(None),
                     Some(Piece::Data(data)) => Ok(Some(Some(Frame::data(data)))),
@@ -411,18 +385,24 @@ impl Call {
         Ok(Some(Some(Frame::data(data.freeze()))))
     }
 
-    /// Whether another request may be sent: this one is written and answered to the end, in this
+    /// The connection, if another request may be sent: this one is written and answered to the end, in this
     /// order, and nobody said `close`.
     ///
     /// An upstream that answers before it has the whole request (401, 413) may close the
     /// connection without having said so, and with a reset, since there is something it did not
     /// read. What is sent before that arrives is lost.
-    pub(in crate::gateway_proxy) fn leaves_usable(&self, connection: &Connection) -> bool {
-        self.is_over()
+    pub(in crate::gateway_proxy) fn into_usable(self) -> Option<Connection> {
+        let is_usable = self.is_over()
             && self.persists
             && self.upload.was_read()
             && !self.was_answered_early
-            && connection.buffer.is_empty()
+            && self.connection.buffer.is_empty();
+        is_usable.then_some(self.connection)
+    }
+
+    /// The stream below, after an answer 101, and what was read of it already.
+    pub(in crate::gateway_proxy) fn into_stream(self) -> (Stream, Bytes) {
+        (self.connection.stream, self.connection.buffer.freeze())
     }
 }
 

@@ -1,13 +1,12 @@
 //! Where the application is, and how it is spoken to.
 
 mod connection;
+mod dialer;
 pub(super) mod http1;
 #[cfg(feature = "http2")]
-#[allow(dead_code, unused_imports)]
 pub(super) mod http2;
 mod stream;
 #[cfg(feature = "tls")]
-#[allow(dead_code)]
 pub(super) mod tls;
 mod upload;
 pub(super) mod uwsgi;
@@ -22,6 +21,7 @@ use http::{HeaderValue, Uri, uri::Authority};
 
 pub(super) use self::{
     connection::{Call, Connection, Outgoing, Patience},
+    dialer::Dialer,
     upload::Coding,
 };
 
@@ -29,6 +29,8 @@ pub(super) use self::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) speech: Speech,
+    /// Whether it is spoken inside TLS.
+    pub(super) is_tls: bool,
     pub(super) place: Place,
 }
 
@@ -39,6 +41,9 @@ pub(super) enum Speech {
     Http1,
     /// The protocol of uWSGI. Its answers are HTTP/1.1, or nearly so.
     Uwsgi,
+    /// HTTP/2, from the first byte on.
+    #[cfg(feature = "http2")]
+    Http2,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,36 +58,53 @@ pub(super) enum Place {
 struct Scheme {
     name: &'static str,
     speech: Speech,
+    is_tls: bool,
     is_unix: bool,
     /// `None`: it has to be said.
     port: Option<u16>,
 }
 
+const fn scheme(name: &'static str, speech: Speech) -> Scheme {
+    Scheme {
+        name,
+        speech,
+        is_tls: false,
+        is_unix: false,
+        port: None,
+    }
+}
+
+impl Scheme {
+    const fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    const fn unix(mut self) -> Self {
+        self.is_unix = true;
+        self
+    }
+
+    #[cfg(feature = "tls")]
+    const fn tls(mut self) -> Self {
+        self.is_tls = true;
+        self
+    }
+}
+
 const SCHEMES: &[Scheme] = &[
-    Scheme {
-        name: "http",
-        speech: Speech::Http1,
-        is_unix: false,
-        port: Some(80),
-    },
-    Scheme {
-        name: "http+unix",
-        speech: Speech::Http1,
-        is_unix: true,
-        port: None,
-    },
-    Scheme {
-        name: "uwsgi",
-        speech: Speech::Uwsgi,
-        is_unix: false,
-        port: None,
-    },
-    Scheme {
-        name: "uwsgi+unix",
-        speech: Speech::Uwsgi,
-        is_unix: true,
-        port: None,
-    },
+    scheme("http", Speech::Http1).port(80),
+    scheme("http+unix", Speech::Http1).unix(),
+    scheme("uwsgi", Speech::Uwsgi),
+    scheme("uwsgi+unix", Speech::Uwsgi).unix(),
+    #[cfg(feature = "tls")]
+    scheme("https", Speech::Http1).tls().port(443),
+    #[cfg(feature = "http2")]
+    scheme("h2c", Speech::Http2).port(80),
+    #[cfg(feature = "http2")]
+    scheme("h2c+unix", Speech::Http2).unix(),
+    #[cfg(all(feature = "http2", feature = "tls"))]
+    scheme("h2", Speech::Http2).tls().port(443),
 ];
 
 impl Address {
@@ -99,7 +121,11 @@ impl Address {
         let is_unix = matches!(self.place, Place::Unix { .. });
         SCHEMES
             .iter()
-            .find(|scheme| scheme.is_unix == is_unix && scheme.speech == self.speech)
+            .find(|scheme| {
+                scheme.is_unix == is_unix
+                    && scheme.speech == self.speech
+                    && scheme.is_tls == self.is_tls
+            })
             .map_or("", |scheme| scheme.name)
     }
 }
@@ -119,9 +145,7 @@ impl FromStr for Address {
             .iter()
             .find(|known| known.name.eq_ignore_ascii_case(scheme))
         else {
-            return Err(invalid(
-                "the scheme is none of http, http+unix, uwsgi and uwsgi+unix",
-            ));
+            return Err(invalid(unknown_scheme(scheme)));
         };
         let place = match scheme.is_unix {
             true => unix(rest),
@@ -129,8 +153,20 @@ impl FromStr for Address {
         };
         Ok(Self {
             speech: scheme.speech,
+            is_tls: scheme.is_tls,
             place: place.map_err(invalid)?,
         })
+    }
+}
+
+fn unknown_scheme(name: &str) -> &'static str {
+    match name.to_ascii_lowercase().as_str() {
+        "https" => "this scheme needs the feature `tls`",
+        "h2c" | "h2c+unix" => "this scheme needs the feature `http2`",
+        "h2" => "this scheme needs the features `http2` and `tls`",
+        _ => {
+            "the scheme is none of http, http+unix, https, h2, h2c, h2c+unix, uwsgi and uwsgi+unix"
+        }
     }
 }
 

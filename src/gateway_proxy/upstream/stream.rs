@@ -13,6 +13,8 @@ use tokio::{
     net::TcpStream,
 };
 
+#[cfg(feature = "tls")]
+use super::tls::TlsStream;
 use super::{Address, Place};
 
 #[derive(Debug)]
@@ -20,6 +22,9 @@ pub(in crate::gateway_proxy) enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    /// Either of them, inside TLS.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<Stream>>),
 }
 
 impl Stream {
@@ -44,8 +49,16 @@ impl Stream {
 
     /// Whether the peer has neither closed the connection nor said anything unasked. The kernel
     /// is asked, not the runtime, which may not have looked since.
+    pub(super) fn is_silent(&mut self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self {
+            return stream.is_silent();
+        }
+        self.is_silent_below()
+    }
+
     #[cfg(unix)]
-    pub(super) fn is_silent(&self) -> bool {
+    fn is_silent_below(&self) -> bool {
         use std::os::fd::AsFd;
 
         use rustix::net::{RecvFlags, recv};
@@ -53,14 +66,20 @@ impl Stream {
         let fd = match self {
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => return stream.get_ref().is_silent_below(),
         };
         let peeked = recv(fd, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         matches!(peeked, Err(rustix::io::Errno::AGAIN))
     }
 
     #[cfg(not(unix))]
-    pub(super) fn is_silent(&self) -> bool {
-        let Self::Tcp(stream) = self;
+    fn is_silent_below(&self) -> bool {
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => return stream.get_ref().is_silent_below(),
+        };
         matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
@@ -76,6 +95,11 @@ macro_rules! each {
             #[cfg(unix)]
             Stream::Unix(stream) => {
                 let $stream = Pin::new(stream);
+                $call
+            }
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => {
+                let $stream = Pin::new(&mut **stream);
                 $call
             }
         }

@@ -5,6 +5,15 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use super::{BadAnswer, chunked::Chunked};
 use crate::semantics::hop;
 
+/// How an answer is delimited.
+#[derive(Debug)]
+pub(in crate::gateway_proxy::upstream) struct Framed {
+    pub(in crate::gateway_proxy::upstream) framing: Framing,
+    /// Whether it was said in two ways. RFC 9112 §6.3: "Such a message might indicate an attempt
+    /// to perform request smuggling or response splitting".
+    pub(in crate::gateway_proxy::upstream) is_suspect: bool,
+}
+
 #[derive(Debug)]
 pub(in crate::gateway_proxy::upstream) enum Framing {
     /// This many bytes more.
@@ -21,7 +30,7 @@ pub(in crate::gateway_proxy::upstream) fn of(
     version: Version,
     status: StatusCode,
     headers: &mut HeaderMap,
-) -> Result<Framing, BadAnswer> {
+) -> Result<Framed, BadAnswer> {
     if !hop::is_plain_or_chunked(headers) {
         return Err(BadAnswer("its transfer coding is not chunked alone"));
     }
@@ -33,6 +42,7 @@ pub(in crate::gateway_proxy::upstream) fn of(
     }
     // RFC 9112 §6.3: "If a message is received with both a Transfer-Encoding and a Content-Length
     // header field, the Transfer-Encoding overrides the Content-Length."
+    let has_length = headers.contains_key(header::CONTENT_LENGTH);
     if is_chunked || status == StatusCode::NO_CONTENT {
         headers.remove(header::CONTENT_LENGTH);
     }
@@ -44,11 +54,15 @@ pub(in crate::gateway_proxy::upstream) fn of(
         && status != StatusCode::NO_CONTENT
         && status != StatusCode::NOT_MODIFIED;
     let length = one_length(headers, has_body)?;
-    Ok(match length {
+    let framing = match length {
         _ if !has_body => Framing::Length(0),
         _ if is_chunked => Framing::Chunked(Chunked::new()),
         Some(length) => Framing::Length(length),
         None => Framing::Close,
+    };
+    Ok(Framed {
+        framing,
+        is_suspect: is_chunked && has_length,
     })
 }
 
@@ -56,9 +70,12 @@ pub(in crate::gateway_proxy::upstream) fn of(
 pub(in crate::gateway_proxy::upstream) fn persists(
     version: Version,
     headers: &HeaderMap,
-    framing: &Framing,
+    framed: &Framed,
 ) -> bool {
-    if matches!(framing, Framing::Close) || hop::lists(headers, &header::CONNECTION, "close") {
+    if framed.is_suspect
+        || matches!(framed.framing, Framing::Close)
+        || hop::lists(headers, &header::CONNECTION, "close")
+    {
         return false;
     }
     version == Version::HTTP_11 || hop::lists(headers, &header::CONNECTION, "keep-alive")

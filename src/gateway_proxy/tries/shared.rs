@@ -1,0 +1,91 @@
+//! A try on a connection that carries many requests at once.
+
+use std::{future::poll_fn, pin::pin, task::Poll};
+
+use tokio::time::Instant;
+
+use super::{Answered, Failure, Source, Tries, Work};
+use crate::{
+    Body, ErrorKind,
+    gateway_proxy::{
+        activity::{Activity, Patience, Upload},
+        content::Content,
+        outcome::Failed,
+        pool::Turn,
+        server::Server,
+        upstream::http2::{self, Http2},
+    },
+};
+
+impl Tries<'_> {
+    pub(super) async fn send_shared(
+        &mut self,
+        server: &Server,
+        connection: Http2,
+        turn: Turn,
+        work: Work,
+        deadline: Option<Instant>,
+    ) -> Result<Answered, Failure> {
+        let is_streamed = !self.content.is_kept();
+        let (body, _) = self.content.take();
+        let activity = Activity::new();
+        let body = match http_body::Body::is_end_stream(&body) {
+            true => body,
+            false => Body::new(Upload::new(body, activity.clone())),
+        };
+        let request = match self.head.for_http2(server, body) {
+            Ok(request) => request,
+            Err(error) => return Err(Failure::unsent(error, Some(turn))),
+        };
+        let limit = self.shared.config.response_timeout;
+        let mut patience = Patience::new(limit, Some(activity)).until(deadline);
+        let mut sending = pin!(connection.send(request));
+        let sent = poll_fn(|cx| match sending.as_mut().poll(cx) {
+            Poll::Ready(sent) => Poll::Ready(Some(sent)),
+            Poll::Pending => patience.poll(cx).map(|()| None),
+        });
+        let mut failure = match sent.await {
+            Some(Ok(response)) => {
+                let (parts, body) = response.into_parts();
+                return Ok(Answered {
+                    head: http::Response::from_parts(parts, ()),
+                    source: Source::Stream(body),
+                    turn,
+                    work,
+                });
+            }
+            Some(Err(failure)) => failure,
+            None => {
+                let failed = Failed {
+                    kind: ErrorKind::UpstreamTimeout,
+                    bytes_taken: true,
+                    was_heard: false,
+                    on_kept: true,
+                };
+                return Err(Failure {
+                    error: failed.kind.into(),
+                    failed,
+                    turn: Some(turn),
+                });
+            }
+        };
+        // What was not begun is whole.
+        if is_streamed && let Some(request) = failure.take_untaken() {
+            *self.content = Content::Streamed(request.into_body());
+        }
+        let is_unprocessed = failure.is_unprocessed();
+        let was_heard = matches!(failure.kind(), http2::Kind::Protocol | http2::Kind::Reset);
+        let error = failure.into_error();
+        let failed = Failed {
+            kind: error.kind(),
+            bytes_taken: !is_unprocessed,
+            was_heard,
+            on_kept: true,
+        };
+        Err(Failure {
+            error,
+            failed,
+            turn: Some(turn),
+        })
+    }
+}
