@@ -125,6 +125,7 @@ impl Balancer {
 
 impl Group {
     fn new<C: Candidate>(members: &[C], backup: bool) -> Self {
+        // Who is drained for as long as the table is, is not in the way of the others.
         let is_in = |member: &C| member.is_backup() == backup && member.weight() > 0;
         let places: Box<[_]> = (0..members.len())
             .filter(|place| is_in(&members[*place]))

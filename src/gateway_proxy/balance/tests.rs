@@ -128,6 +128,26 @@ fn every_policy_keeps_to_the_weights() {
 }
 
 #[test]
+fn the_few_of_many_that_can_be_asked_share_by_weight() {
+    fastrand::seed(5);
+    let mut weights = [9; 100];
+    (weights[20], weights[70]) = (1, 3);
+    let servers = weighing(&weights);
+    for policy in policies() {
+        let balancer = balancer(&policy, &servers);
+        let mut counts = [0; 100];
+        for key in keys() {
+            let usable = |place| place == 20 || place == 70;
+            let place = balancer.pick(&servers, usable, Some(key), Instant::now());
+            counts[place.unwrap()] += 1;
+        }
+        let text = format!("{policy:?}: {} and {}", counts[20], counts[70]);
+        assert!(is_share(counts[20], 0.25, 10_000.0), "{text}");
+        assert_eq!(counts[20] + counts[70], 10_000, "{text}");
+    }
+}
+
+#[test]
 fn turns_are_as_smooth_as_those_of_nginx() {
     for (weights, expected) in [
         (&[5, 1, 1][..], "aabacaa"),
