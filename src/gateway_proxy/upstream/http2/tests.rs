@@ -1,4 +1,5 @@
 //! Against hyper's server, and against one that is a script over frames.
+#![allow(clippy::unwrap_used)]
 
 mod conversation;
 mod driver;

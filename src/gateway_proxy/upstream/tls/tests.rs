@@ -1,3 +1,6 @@
+//! Certificates made here, handshakes in memory.
+#![allow(clippy::unwrap_used)]
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
@@ -30,7 +33,7 @@ fn issuer() -> Issuer {
 }
 
 /// A certificate, its chain in PEM, and its key.
-fn certificate(issuer: &Issuer, params: CertificateParams) -> (String, KeyPair) {
+fn certificate(issuer: &Issuer, params: &CertificateParams) -> (String, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, issuer).unwrap();
     (certificate.pem(), key)
@@ -67,7 +70,7 @@ impl Server {
     }
 
     fn acceptor(&self) -> TlsAcceptor {
-        let (pem, key) = certificate(&self.issuer, self.params.clone());
+        let (pem, key) = certificate(&self.issuer, &self.params);
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&self.version.map_or(vec![&TLS12, &TLS13], |only| vec![only]))
@@ -97,7 +100,7 @@ impl Server {
 fn accepted(acceptor: &TlsAcceptor) -> (DuplexStream, JoinHandle<Accepted>) {
     let (ours, theirs) = duplex(1 << 16);
     let accept = acceptor.accept(theirs);
-    (ours, tokio::spawn(async { accept.await }))
+    (ours, tokio::spawn(accept))
 }
 
 async fn connect(server: &Server, tls: Tls, host: &str) -> io::Result<TlsStream<DuplexStream>> {
@@ -282,7 +285,7 @@ async fn a_client_certificate_is_shown_to_who_asks_for_it() {
         };
         let mut params = named(&["gateway"]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let (chain, key) = certificate(&server.issuer, params.clone());
+        let (chain, key) = certificate(&server.issuer, &params);
         let key = key.serialize_pem();
         let given = server.tls();
         let given = given.client_certificate_pem(chain.as_bytes(), key.as_bytes());
@@ -294,7 +297,7 @@ async fn a_client_certificate_is_shown_to_who_asks_for_it() {
 
         // Not given, or of somebody whom the upstream does not know. TLS 1.3 tells it with the
         // first read.
-        let (chain, key) = certificate(&issuer(), params);
+        let (chain, key) = certificate(&issuer(), &params);
         let foreign = server.tls();
         let foreign =
             foreign.client_certificate_pem(chain.as_bytes(), key.serialize_pem().as_bytes());
@@ -401,10 +404,10 @@ async fn dropped_in_the_middle_of_a_handshake_the_stream_is_closed() {
 
 #[test]
 fn what_tls_cannot_use_is_refused_where_it_is_written() {
-    let (chain, key) = certificate(&issuer(), named(&["gateway"]));
+    let (chain, key) = certificate(&issuer(), &named(&["gateway"]));
     let (chain, key) = (chain.as_bytes(), key.serialize_pem());
     let key = key.as_bytes();
-    let (_, other) = certificate(&issuer(), named(&["gateway"]));
+    let (_, other) = certificate(&issuer(), &named(&["gateway"]));
     let other = other.serialize_pem();
     let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let cut = &chain[..chain.len() / 2];
@@ -453,7 +456,7 @@ fn what_tls_cannot_use_is_refused_where_it_is_written() {
 
 #[test]
 fn the_key_is_in_no_log() {
-    let (chain, key) = certificate(&issuer(), named(&["gateway"]));
+    let (chain, key) = certificate(&issuer(), &named(&["gateway"]));
     let key = key.serialize_pem();
     let tls = Tls::new().client_certificate_pem(chain.as_bytes(), key.as_bytes());
     let tls = tls.unwrap().server_name("10.0.0.1").unwrap();

@@ -1,0 +1,245 @@
+//! Upstreams that speak HTTP/2: `h2c://` with prior knowledge, `h2://` inside TLS.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    net::TcpStream,
+    sync::{Barrier, mpsc},
+};
+use tower::service_fn;
+use tower_gateway::{Body, BoxError, ErrorKind, GatewayProxy, gateway_proxy::Tls};
+
+use super::{call, get, kind, post, text};
+use crate::support::{
+    server,
+    tls::{Issuer, TlsUpstream},
+};
+
+async fn echo(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    assert_eq!(request.version(), Version::HTTP_2);
+    Ok(Response::new(Body::new(request.into_body())))
+}
+
+type Frames = mpsc::Sender<Result<Frame<Bytes>, BoxError>>;
+
+/// A body that is sent by hand.
+fn channel() -> (Frames, Body) {
+    let (sender, mut receiver) = mpsc::channel(1);
+    let frames = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
+    (sender, Body::new(StreamBody::new(frames)))
+}
+
+fn data(text: &'static str) -> Result<Frame<Bytes>, BoxError> {
+    Ok(Frame::data(Bytes::from_static(text.as_bytes())))
+}
+
+#[tokio::test]
+async fn a_hundred_requests_share_one_connection() {
+    let all_here = Arc::new(Barrier::new(100));
+    let upstream = server::spawn(service_fn(move |request: Request<Incoming>| {
+        let all_here = Arc::clone(&all_here);
+        async move {
+            assert_eq!(request.version(), Version::HTTP_2);
+            // Nobody is answered before everybody has asked.
+            all_here.wait().await;
+            let peer = tower_gateway::PeerAddr::of(request.extensions());
+            Ok(Response::new(Body::from(format!("{peer:?}"))))
+        }
+    }))
+    .await;
+    let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
+    let answers = (0..100).map(|_| async { text(call(&proxy, get("/")).await).await });
+    let peers = join_all(answers).await;
+    assert!(peers.iter().all(|peer| *peer == peers[0]), "{peers:?}");
+}
+
+#[tokio::test]
+async fn the_client_is_answered_in_its_own_version() {
+    let upstream = server::spawn(service_fn(echo)).await;
+    let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
+    let response = call(&proxy, post("/", "hello")).await;
+    assert_eq!(response.version(), Version::HTTP_11);
+    assert_eq!(response.headers()["content-length"], "5");
+    assert_eq!(text(response).await, "hello");
+}
+
+#[tokio::test]
+async fn h2_is_http2_inside_tls_and_needs_an_upstream_that_chooses_it() {
+    let issuer = Issuer::new();
+    for (alpn, status) in [
+        (&["h2", "http/1.1"][..], StatusCode::OK),
+        (&["http/1.1"], StatusCode::BAD_GATEWAY),
+        (&[], StatusCode::BAD_GATEWAY),
+    ] {
+        let acceptor = issuer.acceptor(&["localhost"], alpn);
+        let upstream = TlsUpstream::serve(acceptor, service_fn(echo)).await;
+        let url = format!("h2://localhost:{}", upstream.addr.port());
+        let tls = Tls::new().roots_pem(issuer.pem().as_bytes()).unwrap();
+        let proxy = GatewayProxy::to(&url).unwrap().tls(tls);
+        let response = call(&proxy, post("/", "hello")).await;
+        assert_eq!(response.status(), status, "{alpn:?}");
+        if status != StatusCode::OK {
+            assert_eq!(kind(&response), Some(ErrorKind::UpstreamConnect));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_speaks_http1_is_502() {
+    let upstream = crate::support::upstream::Upstream::echo().await;
+    let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
+    let response = call(&proxy, get("/")).await;
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+}
+
+/// As a gRPC server answers: messages back for messages, and the status in trailers.
+async fn grpc(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    assert_eq!(request.headers()["te"], "trailers");
+    assert_eq!(request.headers()["content-type"], "application/grpc");
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", "0".parse().unwrap());
+    let body = request.into_body();
+    let body = body.with_trailers(async { Some(Ok(trailers)) });
+    let response = Response::builder().header("content-type", "application/grpc");
+    Ok(response.body(Body::new(body)).unwrap())
+}
+
+/// A gRPC client over a whole stack: hyper, the proxy, hyper.
+async fn grpc_client() -> (
+    http2::SendRequest<Body>,
+    (server::TestServer, server::TestServer),
+) {
+    let upstream = server::spawn(service_fn(grpc)).await;
+    let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
+    let front = server::spawn(tower::ServiceBuilder::new().service(proxy)).await;
+    let stream = TokioIo::new(TcpStream::connect(front.addr).await.unwrap());
+    let (client, connection) = http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    (client, (upstream, front))
+}
+
+fn grpc_request(body: Body) -> Request<Body> {
+    Request::post("http://localhost/package.Service/Method")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(body)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_unary_grpc_call_and_its_status() {
+    let (mut client, _servers) = grpc_client().await;
+    let request = grpc_request(Body::from("message"));
+    let response = client.send_request(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(body.to_bytes(), "message");
+}
+
+#[tokio::test]
+async fn a_grpc_stream_goes_both_ways_at_once() {
+    let (mut client, _servers) = grpc_client().await;
+    let (sender, body) = channel();
+    let response = client.send_request(grpc_request(body)).await.unwrap();
+    let mut body = response.into_body();
+    for message in ["one", "two", "three"] {
+        sender.send(data(message)).await.unwrap();
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), message);
+    }
+    drop(sender);
+    let rest = body.collect().await.unwrap();
+    assert_eq!(rest.trailers().unwrap()["grpc-status"], "0");
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways_without_being_announced() {
+    let upstream = server::spawn(service_fn(echo)).await;
+    let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", "1".parse().unwrap());
+    let sent = trailers.clone();
+    let body = Full::new(Bytes::from("hello")).with_trailers(async { Some(Ok(sent)) });
+    let request = post("/", "").map(|_| body);
+    let response = call(&proxy, request).await;
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers(), Some(&trailers));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_its_own_stream_and_no_other() {
+    struct Open(Arc<AtomicUsize>, mpsc::UnboundedSender<()>);
+    impl Drop for Open {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+            self.1.send(()).ok();
+        }
+    }
+    let open = Arc::new(AtomicUsize::new(0));
+    let (closing, mut closed) = mpsc::unbounded_channel();
+    let counter = Arc::clone(&open);
+    let upstream = server::spawn(service_fn(move |request: Request<Incoming>| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let guard = Open(Arc::clone(&counter), closing.clone());
+        async move {
+            let body = request.into_body().map_frame(move |frame| {
+                let _open = &guard;
+                frame
+            });
+            Ok::<_, Infallible>(Response::new(Body::new(body)))
+        }
+    }))
+    .await;
+    let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
+    let proxy = proxy.stream_requests();
+    let (sender, body) = channel();
+    let kept = call(&proxy, post("/", "").map(|_| body)).await;
+    let (_other, body) = channel();
+    let dropped = call(&proxy, post("/", "").map(|_| body)).await;
+    assert_eq!(open.load(Ordering::SeqCst), 2);
+
+    drop(dropped);
+    closed.recv().await.unwrap();
+    assert_eq!(open.load(Ordering::SeqCst), 1);
+    sender.send(data("hello")).await.unwrap();
+    drop(sender);
+    assert_eq!(text(kept).await, "hello");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn over_a_unix_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let serving = tokio::spawn(
+        tower_gateway::serve::serve(
+            listener,
+            service_fn(
+                |request: Request<tower_gateway::serve::RequestBody>| async move {
+                    assert_eq!(request.version(), Version::HTTP_2);
+                    Ok::<_, Infallible>(Response::new(Body::new(request.into_body())))
+                },
+            ),
+        )
+        .into_future(),
+    );
+    let proxy = GatewayProxy::to(&format!("h2c+unix:{}", path.display())).unwrap();
+    assert_eq!(text(call(&proxy, post("/", "hello")).await).await, "hello");
+    serving.abort();
+}
