@@ -22,6 +22,4 @@ pub const AWAITED: &[&str] = &[
     "a final answer saves the body",
     // A request that may not be repeated, on a connection that is about to be closed.
     "a POST on a connection that the upstream closes now",
-    // hyper does not read on while something is in its buffer.
-    "a client that goes while it waits, with more in the buffer",
 ];

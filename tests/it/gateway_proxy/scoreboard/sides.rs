@@ -224,7 +224,7 @@ impl Nginx {
             address: Address::Unix(self.socket.clone()),
             upstream: Arc::clone(&self.upstream),
             // It is asked for comparison only.
-            patience: Duration::from_secs(3),
+            patience: Duration::from_secs(1),
             _server: None,
         }
     }
