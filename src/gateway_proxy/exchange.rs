@@ -61,15 +61,11 @@ where
             lifetime: None,
         };
         let tunnels = &shared.tunnels;
-        upgrade::accept(
-            upgrade,
-            protocol,
-            &mut parts.headers,
-            lease,
-            limits,
-            tunnels,
-        )?;
+        upgrade::accept(upgrade, protocol, &mut parts, lease, limits, tunnels)?;
         return Ok(Response::from_parts(parts, Body::empty()));
+    }
+    if let Some(extended) = upgrade.and_then(|wish| wish.extended) {
+        extended.declined(&parts)?;
     }
     let body = receive(shared, incoming, lease).await;
     Ok(Response::from_parts(parts, body))

@@ -1,16 +1,22 @@
 //! Connections that are no longer HTTP: WebSocket, and whatever both ends agree on.
 
+mod extended;
 mod half;
+mod handshake;
 mod tunnel;
 #[allow(dead_code)] // The handle of a proxy says when.
 mod tunnels;
 mod websocket;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header, response};
 use hyper_util::rt::TokioIo;
 
 use self::tunnel::{Report, Tunnel};
-pub(super) use self::{tunnel::Limits, tunnels::Tunnels};
+pub(super) use self::{
+    extended::{Extended, is_extended},
+    tunnel::Limits,
+    tunnels::Tunnels,
+};
 use super::{pool::Lease, request::Upgrade};
 use crate::{Error, ErrorKind, body::Drain, semantics::hop};
 
@@ -23,7 +29,7 @@ use crate::{Error, ErrorKind, body::Drain, semantics::hop};
 pub(super) fn accept(
     wish: Option<Upgrade>,
     protocol: Option<HeaderValue>,
-    headers: &mut HeaderMap,
+    parts: &mut response::Parts,
     lease: Lease,
     limits: Limits,
     tunnels: &Tunnels,
@@ -38,10 +44,15 @@ pub(super) fn accept(
         ));
     }
     let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, protocol);
     // Bodies of a 101 there are none.
-    headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    if let Some(extended) = &wish.extended {
+        extended.accept(parts)?;
+    } else {
+        let upgrade = HeaderValue::from_static("upgrade");
+        parts.headers.insert(header::CONNECTION, upgrade);
+        parts.headers.insert(header::UPGRADE, protocol);
+    }
     tokio::spawn(carry(wish, lease, limits, tunnels.open(), is_websocket));
     Ok(())
 }
