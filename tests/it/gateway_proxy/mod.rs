@@ -1,5 +1,6 @@
 //! GatewayProxy in front of upstreams that are scripts over bytes.
 
+mod extended_connect;
 mod faults;
 mod forwarding;
 mod identity;
