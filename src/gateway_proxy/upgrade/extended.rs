@@ -99,4 +99,5 @@ fn broken(reason: &'static str) -> Error {
 }
 
 #[cfg(all(test, any(feature = "http2", feature = "serve")))]
+#[allow(clippy::unwrap_used)]
 mod tests;

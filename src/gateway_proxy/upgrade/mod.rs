@@ -1,4 +1,12 @@
 //! Connections that are no longer HTTP: WebSocket, and whatever both ends agree on.
+//!
+//! Whether `Sec-WebSocket-Accept` answers the key is the client's to check (RFC 6455 §4.1), and is
+//! left to it: a proxy that did it again would find nothing else, and pay a SHA-1 for it. Only over
+//! HTTP/2, where no client checks, it is done here ([`extended`]).
+//!
+//! - `websocket`, `half`, `tunnel`: what goes on in between, one direction and both.
+//! - `tunnels`: all of a proxy, and how they are told to end.
+//! - `extended`, `handshake`: a WebSocket that is asked for over HTTP/2.
 
 mod extended;
 mod half;
