@@ -77,7 +77,7 @@
 //!
 //! Layers know nothing of each other. They meet in the request and the response: [`PeerAddr`] says
 //! who is connected, [`MountPoint`] where a service is mounted, [`Hold`](body::Hold) what to keep
-//! for an upgraded connection, and [`Error`] what went wrong.
+//! for an upgraded connection, [`Drain`](body::Drain) when to end it, and [`Error`] what went wrong.
 //!
 //! # Features
 //!

@@ -53,7 +53,7 @@ where
     if let Some(answer) = request::answer_here(&mut parts)? {
         return Ok(answer);
     }
-    let (mut head, upgrade) = Head::prepare(config, parts)?;
+    let (mut head, mut upgrade) = Head::prepare(config, parts)?;
     let spool = &config.spool;
     let mut content = if body.is_end_stream() {
         Content::Empty
@@ -70,9 +70,14 @@ where
     let mut answered = tries.answer().await?;
 
     let server = answered.work.server();
-    let by = |error| Unanswered::by(&server, error);
+    let by = |error: Error| Unanswered::by(&server, error);
     let (mut parts, ()) = std::mem::take(&mut answered.head).into_parts();
     let protocol = response::prepare(&mut parts, config.via.as_ref());
+    if parts.status != StatusCode::SWITCHING_PROTOCOLS
+        && let Some(extended) = upgrade.as_mut().and_then(|wish| wish.extended.take())
+    {
+        extended.declined(&parts).map_err(by)?;
+    }
     let Answered {
         source, turn, work, ..
     } = answered;
@@ -89,17 +94,9 @@ where
             idle: config.upgrade_idle_timeout,
             lifetime: config.upgrade_lifetime,
         };
-        let headers = &mut parts.headers;
-        upgrade::accept(
-            upgrade,
-            protocol,
-            headers,
-            call,
-            (turn, work),
-            limits,
-            &shared.tunnels,
-        )
-        .map_err(by)?;
+        let held = (turn, work);
+        let tunnels = &shared.tunnels;
+        upgrade::accept(upgrade, protocol, &mut parts, call, held, limits, tunnels).map_err(by)?;
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     let body = ResponseBody::new(call, turn, work, config.read_timeout);

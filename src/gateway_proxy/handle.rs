@@ -1,6 +1,6 @@
 //! Looking at the upstreams from beside, and changing them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_core::Stream;
 
@@ -128,6 +128,25 @@ impl Handle {
     fn set_draining(&self, url: &str, drain: bool) -> Result<bool, InvalidUpstream> {
         let server = self.shared.table.find(&Upstream::new(url)?);
         Ok(server.map(|server| server.drain(drain)).is_some())
+    }
+
+    /// How many upgraded connections (WebSockets) are open.
+    #[must_use]
+    pub fn tunnels(&self) -> usize {
+        self.shared.tunnels.count()
+    }
+
+    /// Tells the upgraded connections to end within this time, and waits for it: WebSockets are
+    /// sent a Close frame (1001), others go on until the time is up. Returns how many had to be
+    /// cut off.
+    ///
+    /// `serve` does it when it stops; this is for other servers, and for moving clients elsewhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it waits no more; what was told stays told.
+    pub async fn drain_tunnels(&self, within: Duration) -> usize {
+        self.shared.tunnels.drain(within).await
     }
 
     /// [Sets](Handle::set) the upstreams to each list that comes, until the stream ends.

@@ -6,12 +6,7 @@ mod several;
 pub(super) mod tls;
 mod upstream;
 
-use std::{
-    error, fmt,
-    net::IpAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{error, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::uri::{Authority, Scheme};
 use ipnet::IpNet;
@@ -129,7 +124,7 @@ impl Config {
             trusted: Vec::new(),
             trusts_unix_peers: false,
             drops_ambiguous_names: true,
-            via: Some(own_pseudonym()),
+            via: Some(Pseudonym::numbered(fastrand::u32(..))),
             forwards_trace: false,
             spool: Spool::new(),
             streams: Streams::At(Vec::new()),
@@ -319,8 +314,7 @@ impl GatewayProxy {
     }
 
     /// By which name this proxy signs in `Via`, of requests and answers, and knows a request that
-    /// has come by before: it is answered 508. Defaults to `tower-gateway-` and a random number,
-    /// the same for all proxies of this process.
+    /// has come by before: it is answered 508. Defaults to `gateway-` and a random number.
     ///
     /// Say it where several processes are one gateway. RFC 9110 §7.6.3: "An HTTP-to-HTTP gateway
     /// MUST send an appropriate Via header field in each inbound request message".
@@ -370,13 +364,6 @@ impl GatewayProxy {
             Err(invalid) => panic!("{invalid}"),
         }
     }
-}
-
-/// One for all proxies of this process, so that a request is told which goes round through two.
-fn own_pseudonym() -> Pseudonym {
-    static OWN: OnceLock<Pseudonym> = OnceLock::new();
-    let own = OWN.get_or_init(|| Pseudonym::numbered(fastrand::u32(..)));
-    own.clone()
 }
 
 impl<S> Layer<S> for GatewayProxy {

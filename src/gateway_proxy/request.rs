@@ -15,6 +15,7 @@ use super::{
     identity::{Client, identify},
     layer::Config,
     server::Server,
+    upgrade::{Extended, is_extended},
     upstream::{Speech, http1, uwsgi},
 };
 use crate::{
@@ -56,6 +57,8 @@ pub(super) struct Upgrade {
     pub(super) hold: Option<Hold>,
     /// Tells when the server stops.
     pub(super) drain: Option<Drain>,
+    /// How it was asked for, if that was over HTTP/2.
+    pub(super) extended: Option<Extended>,
 }
 
 impl Head {
@@ -65,7 +68,7 @@ impl Head {
         parts: request::Parts,
     ) -> Result<(Self, Option<Upgrade>), Error> {
         let request::Parts {
-            method,
+            mut method,
             uri,
             version,
             mut headers,
@@ -73,7 +76,7 @@ impl Head {
             ..
         } = parts;
         // RFC 9110 §9.3.6: CONNECT is for proxies that a client chose, not for gateways.
-        if method == Method::CONNECT {
+        if method == Method::CONNECT && !is_extended(&method, &extensions) {
             return Err(ErrorKind::UnsupportedMethod.into());
         }
         // RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does
@@ -123,7 +126,13 @@ impl Head {
         if version >= Version::HTTP_2 {
             join_cookies(&mut headers);
         }
-        let upgrade = upgrade(version, &mut headers, &mut extensions, stripped);
+        let upgrade = upgrade(
+            version,
+            &mut method,
+            &mut headers,
+            &mut extensions,
+            stripped,
+        );
         let head = Self {
             method,
             target: origin_form(uri),
@@ -328,10 +337,24 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// Puts back the connection fields that this hop repeats.
 fn upgrade(
     version: Version,
+    method: &mut Method,
     headers: &mut HeaderMap,
     extensions: &mut Extensions,
     stripped: Stripped,
 ) -> Option<Upgrade> {
+    let wish = |protocols, client, extended, extensions: &mut Extensions| Upgrade {
+        protocols,
+        client,
+        hold: extensions.remove(),
+        drain: extensions.remove(),
+        extended,
+    };
+    if is_extended(method, extensions)
+        && let Some(client) = extensions.remove::<OnUpgrade>()
+        && let Some((extended, protocol)) = Extended::turn(method, headers)
+    {
+        return Some(wish(protocol, client, Some(extended), extensions));
+    }
     // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an
     // HTTP/1.0 request."
     if version == Version::HTTP_11
@@ -341,12 +364,7 @@ fn upgrade(
     {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, protocols.clone());
-        return Some(Upgrade {
-            protocols,
-            client,
-            hold: extensions.remove(),
-            drain: extensions.remove(),
-        });
+        return Some(wish(protocols, client, None, extensions));
     }
     if stripped.trailers {
         // RFC 9110 §10.1.4: "A sender of TE MUST also send a "TE" connection option".

@@ -98,4 +98,5 @@ pub fn strip_credentials(headers: &mut HeaderMap) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -11,7 +11,7 @@
 //!
 //! via::append(&mut headers, Version::HTTP_11, &us)?;
 //! let last = headers.get_all(header::VIA).iter().next_back().unwrap();
-//! assert_eq!(last, "1.1 tower-gateway-5eedcafe");
+//! assert_eq!(last, "1.1 gateway-5eedcafe");
 //! assert!(via::has_passed(&headers, &us));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -78,11 +78,11 @@ impl Pseudonym {
             .ok_or(InvalidPseudonym::Malformed)
     }
 
-    /// `tower-gateway-` and the number in hexadecimal digits: with a random one, a name that no
+    /// `gateway-` and the number in hexadecimal digits: with a random one, a name that no
     /// other process has.
     #[must_use]
     pub fn numbered(number: u32) -> Self {
-        Self::from_valid(&format!("tower-gateway-{number:08x}"))
+        Self::from_valid(&format!("gateway-{number:08x}"))
     }
 
     fn from_valid(name: &str) -> Self {
@@ -258,4 +258,5 @@ impl fmt::Display for InvalidPseudonym {
 impl error::Error for InvalidPseudonym {}
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -12,16 +12,24 @@
 //!   error of the service is a 500, a panic costs its own connection;
 //! - [`PeerAddr`](crate::PeerAddr) is in the extensions of each request, and `TCP_NODELAY` is set on each
 //!   connection (without it, a response of two packets may wait 40 ms for a delayed ACK);
-//! - it stops gracefully: [`Server::graceful_shutdown`].
+//! - it stops gracefully: [`Server::graceful_shutdown`];
+//! - an answer that comes before the whole request (413, 431) is not lost by a reset:
+//!   [`Server::linger_timeout`].
 //!
 //! Upgrades (WebSocket) work as hyper has them: `hyper::upgrade::on(&mut request)`. Over HTTP/2 a
 //! WebSocket is opened by an extended CONNECT (RFC 8441): a request with the method `CONNECT`, a
 //! path, and `hyper::ext::Protocol` among its extensions. It is answered with 200, and the upgrade is
 //! the stream. A CONNECT without that extension is a plain one.
+//! Upgrades (WebSocket) work as hyper has them: `hyper::upgrade::on(&mut request)`. Among the
+//! extensions of a request that asks for one (`Upgrade`, `CONNECT`) are
+//! [`Drain`](crate::body::Drain), which tells when the server stops, and
+//! [`Hold`](crate::body::Hold), to be kept for as long as a tunnel over HTTP/2 lasts: the
+//! connection would otherwise be closed as an idle one.
 //!
 //! # What it does not do
 //!
-//! No TLS (a [`Listener`] of your own can), no `h2c` upgrade from HTTP/1.1, no HTTP/3, no
+//! No informational responses: hyper sends 100 (Continue) by itself when the body is first asked
+//! for, and can send no other (103, Early Hints). No TLS (a [`Listener`] of your own can), no `h2c` upgrade from HTTP/1.1, no HTTP/3, no
 //! time limit for a request's body or for the service (that is the stack's to say), no
 //! signals (a future says when to stop).
 //!

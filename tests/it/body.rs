@@ -1,14 +1,17 @@
 //! `Body`, `Error` and `PeerAddr`: what every layer's answers are made of.
 
-use std::{convert::Infallible, error::Error as _, pin::Pin, task::Poll};
+use std::{convert::Infallible, error::Error as _, pin::Pin, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Extensions, HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
+use tokio::time::timeout;
 use tower_gateway::{
-    Body, BoxError, Error, ErrorKind, Fault, PeerAddr, body::Hold, semantics::peer::UnixPeer,
+    Body, BoxError, Error, ErrorKind, Fault, PeerAddr,
+    body::{Drainer, Hold},
+    semantics::peer::UnixPeer,
 };
 
 use crate::support::scripted;
@@ -223,4 +226,33 @@ fn axum_s_connect_info_is_understood_and_comes_second() {
     let other = PeerAddr::Tcp("192.0.2.8:80".parse().unwrap());
     extensions.insert(other);
     assert_eq!(PeerAddr::of(&extensions), Some(other));
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_is_told_once_for_each_time_limit() {
+    let drainer = Drainer::new();
+    let mut drain = drainer.subscribe();
+    let second = Duration::from_secs(1);
+    timeout(second, drain.begun()).await.unwrap_err();
+    drainer.begin(9 * second);
+    tokio::time::sleep(2 * second).await;
+    let mut clone = drain.clone();
+    for (drain, left) in [(&mut drain, 7), (&mut clone, 6)] {
+        assert_eq!(drain.begun().await, left * second);
+        timeout(second, drain.begun()).await.unwrap_err();
+    }
+    drainer.begin(second);
+    assert_eq!(drain.begun().await, second);
+
+    assert_eq!(drainer.subscribed(), 2);
+    drop(drain);
+    timeout(second, drainer.done()).await.unwrap_err();
+    drop(clone);
+    drainer.done().await;
+    // The time is up: who comes now is not meant.
+    let mut late = drainer.subscribe();
+    timeout(second, late.begun()).await.unwrap_err();
+    // Nobody is left to say it.
+    drop(drainer);
+    timeout(second, late.begun()).await.unwrap_err();
 }

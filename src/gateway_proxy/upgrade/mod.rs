@@ -1,16 +1,29 @@
 //! Connections that are no longer HTTP: WebSocket, and whatever both ends agree on.
+//!
+//! Whether `Sec-WebSocket-Accept` answers the key is the client's to check (RFC 6455 §4.1), and is
+//! left to it: a proxy that did it again would find nothing else, and pay a SHA-1 for it. Only over
+//! HTTP/2, where no client checks, it is done here ([`extended`]).
+//!
+//! - `websocket`, `half`, `tunnel`: what goes on in between, one direction and both.
+//! - `tunnels`: all of a proxy, and how they are told to end.
+//! - `extended`, `handshake`: a WebSocket that is asked for over HTTP/2.
 
+mod extended;
 mod half;
+mod handshake;
 mod tunnel;
-#[allow(dead_code)] // The handle of a proxy says when.
 mod tunnels;
 mod websocket;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header, response};
 use hyper_util::rt::TokioIo;
 
 use self::tunnel::{Report, Tunnel};
-pub(super) use self::{tunnel::Limits, tunnels::Tunnels};
+pub(super) use self::{
+    extended::{Extended, is_extended},
+    tunnel::Limits,
+    tunnels::Tunnels,
+};
 use super::{pool::Turn, request::Upgrade, tries::Work, upstream::Call};
 use crate::{Error, ErrorKind, body::Drain, semantics::hop};
 
@@ -23,7 +36,7 @@ use crate::{Error, ErrorKind, body::Drain, semantics::hop};
 pub(super) fn accept(
     wish: Option<Upgrade>,
     protocol: Option<HeaderValue>,
-    headers: &mut HeaderMap,
+    parts: &mut response::Parts,
     call: Call,
     held: (Turn, Work),
     limits: Limits,
@@ -39,10 +52,15 @@ pub(super) fn accept(
         ));
     }
     let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, protocol);
     // Bodies of a 101 there are none.
-    headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    if let Some(extended) = &wish.extended {
+        extended.accept(parts)?;
+    } else {
+        let upgrade = HeaderValue::from_static("upgrade");
+        parts.headers.insert(header::CONNECTION, upgrade);
+        parts.headers.insert(header::UPGRADE, protocol);
+    }
     let tunnel = carry(wish, call, held, limits, tunnels.open(), is_websocket);
     tokio::spawn(tunnel);
     Ok(())

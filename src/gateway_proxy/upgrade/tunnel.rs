@@ -194,4 +194,5 @@ impl fmt::Display for Ended {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -121,4 +121,5 @@ impl Frames {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

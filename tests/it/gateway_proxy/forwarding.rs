@@ -29,6 +29,13 @@ async fn refused(request: &str) -> u16 {
     answer.status
 }
 
+/// RFC 9112 §3.2.4: what is asked of the server as a whole stays so.
+#[tokio::test]
+async fn an_asterisk_goes_out_as_one() {
+    let seen = seen("OPTIONS * HTTP/1.1\r\nHost: example.org\r\n\r\n").await;
+    assert!(seen.starts_with("OPTIONS * HTTP/1.1\r\n"), "{seen}");
+}
+
 #[tokio::test]
 async fn a_get_goes_out_as_it_came_in() {
     let seen = seen("GET /a/b?c=d&e HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\n\r\n").await;

@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod endurance;
+mod extended_connect;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod fault_table;
 mod faults;

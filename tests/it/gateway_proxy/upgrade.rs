@@ -8,9 +8,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tokio_tungstenite::{accept_async, connect_async, tungstenite::Message};
+use tokio_tungstenite::{
+    accept_async, connect_async,
+    tungstenite::{Message, protocol::frame::coding::CloseCode},
+};
 use tower::ServiceBuilder;
-use tower_gateway::{GatewayProxy, body::Hold};
+use tower_gateway::{GatewayProxy, body::Hold, serve::serve};
 
 use super::{lines, to};
 use crate::support::{
@@ -275,4 +278,77 @@ async fn a_websocket_echo() {
     }
     socket.close(None).await.unwrap();
     upstream.await.unwrap();
+}
+
+/// Both ends of a WebSocket through the proxy, and the crate's own server, which drains.
+#[tokio::test]
+async fn a_server_that_stops_says_goodbye_to_both_ends_of_a_websocket() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = accept_async(stream).await.unwrap();
+        let message = socket.next().await.unwrap().unwrap();
+        socket.send(message).await.unwrap();
+        let close = socket.next().await.unwrap().unwrap();
+        // Its answer to the Close, and the end.
+        assert!(socket.next().await.is_none());
+        close
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("ws://{}/chat", listener.local_addr().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = serve(listener, GatewayProxy::to(&url).unwrap())
+        .drain_timeout(PATIENCE * 2)
+        .graceful_shutdown(async {
+            stopped.await.ok();
+        });
+    let server = tokio::spawn(server.into_future());
+
+    let (mut socket, _) = connect_async(target).await.unwrap();
+    socket.send(Message::text("hello")).await.unwrap();
+    assert_eq!(
+        socket.next().await.unwrap().unwrap(),
+        Message::text("hello")
+    );
+    stop.send(()).unwrap();
+    let goodbye = timeout(PATIENCE, socket.next()).await.unwrap();
+    for close in [goodbye.unwrap().unwrap(), {
+        // The answer is sent, and the connection ends.
+        assert!(socket.next().await.is_none());
+        timeout(PATIENCE, upstream).await.unwrap().unwrap()
+    }] {
+        match close {
+            Message::Close(Some(frame)) => assert_eq!(frame.code, CloseCode::Away),
+            other => panic!("{other:?}"),
+        }
+    }
+    timeout(PATIENCE, server).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_of_another_protocol_has_the_time_that_the_server_has() {
+    let upstream = switching().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = serve(listener, to(&upstream))
+        .drain_timeout(Duration::from_secs(9))
+        .graceful_shutdown(async {
+            stopped.await.ok();
+        });
+    let server = tokio::spawn(server.into_future());
+    let mut client = TcpStream::connect(addr).await.unwrap();
+    client.write_all(WISH.as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut client, false).await.status, 101);
+    expect(&mut client, "hello").await;
+    let start = tokio::time::Instant::now();
+    stop.send(()).unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    client.write_all(b"still here").await.unwrap();
+    expect(&mut client, "still here").await;
+    server.await.unwrap().unwrap();
+    assert_eq!(start.elapsed().as_secs(), 9);
+    expect_end(&mut client).await;
+    upstream.deserted().await;
 }
