@@ -57,7 +57,7 @@ where
     let spool = &config.spool;
     let mut content = if body.is_end_stream() {
         Content::Empty
-    } else if config.streams(head.path()) {
+    } else if config.streams(head.path()) || head.is_grpc() || shared.table.speaks_http2() {
         Content::Streamed(Body::new(spool.guard(body)?))
     } else {
         Content::Spooled(spool.collect(body).await?)
@@ -73,6 +73,9 @@ where
     let by = |error: Error| Unanswered::by(&server, error);
     let (mut parts, ()) = std::mem::take(&mut answered.head).into_parts();
     let protocol = response::prepare(&mut parts, config.via.as_ref());
+    if let Some(cookie) = answered.session_cookie.take() {
+        parts.headers.append(header::SET_COOKIE, cookie);
+    }
     if parts.status != StatusCode::SWITCHING_PROTOCOLS
         && let Some(extended) = upgrade.as_mut().and_then(|wish| wish.extended.take())
     {

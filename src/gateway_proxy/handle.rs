@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_core::Stream;
+use tokio::time::Instant;
 
 use super::{
+    health::State,
     layer::{Shared, Upstream},
     server::Server,
     upstream::InvalidUpstream,
@@ -39,6 +41,12 @@ pub struct UpstreamStatus {
     pub upstream: Upstream,
     /// Whether it gets no more requests.
     pub is_draining: bool,
+    /// What is known of its health.
+    pub health: UpstreamHealth,
+    /// How long it takes to the head of its answers, at the worst of late.
+    pub latency: Duration,
+    /// Requests that it works on.
+    pub in_flight: usize,
     /// Connections in use: one for each request that is not over.
     pub in_use: usize,
     /// Connections that are kept for the next requests.
@@ -51,6 +59,20 @@ pub struct UpstreamStatus {
     pub requests: u64,
     /// Those that it did not answer.
     pub failures: u64,
+}
+
+/// Whether an upstream is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamHealth {
+    /// It is.
+    Up,
+    /// It has [failed too often](super::GatewayProxy::ejection) and is left alone for so long.
+    Ejected(Duration),
+    /// It has yet to show that it is well.
+    Unknown,
+    /// [Health checks](super::GatewayProxy::health_check) fail.
+    Down,
 }
 
 impl Handle {
@@ -71,7 +93,7 @@ impl Handle {
 
     /// Adds an upstream, or changes what was said of the one at its address.
     pub fn add(&self, upstream: Upstream) {
-        self.shared.table.change(|mut upstreams| {
+        self.shared.table.change(|upstreams| {
             match upstreams
                 .iter_mut()
                 .find(|other| other.address == upstream.address)
@@ -79,7 +101,6 @@ impl Handle {
                 Some(same) => *same = upstream,
                 None => upstreams.push(upstream),
             }
-            upstreams
         });
     }
 
@@ -91,11 +112,10 @@ impl Handle {
     pub fn remove(&self, url: &str) -> Result<bool, InvalidUpstream> {
         let gone = Upstream::new(url)?;
         let mut was_there = false;
-        self.shared.table.change(|mut upstreams| {
+        self.shared.table.change(|upstreams| {
             let before = upstreams.len();
             upstreams.retain(|upstream| upstream.address != gone.address);
             was_there = upstreams.len() < before;
-            upstreams
         });
         Ok(was_there)
     }
@@ -126,8 +146,26 @@ impl Handle {
     }
 
     fn set_draining(&self, url: &str, drain: bool) -> Result<bool, InvalidUpstream> {
-        let server = self.shared.table.find(&Upstream::new(url)?);
-        Ok(server.map(|server| server.drain(drain)).is_some())
+        let servers = self.shared.table.find(&Upstream::new(url)?);
+        for server in &servers {
+            server.drain(drain);
+        }
+        Ok(!servers.is_empty())
+    }
+
+    /// Begins at once with what the first request would begin: [health
+    /// checks](super::GatewayProxy::health_check) and the [looking up of
+    /// names](super::GatewayProxy::resolve).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[track_caller]
+    pub fn start(&self) {
+        if tokio::runtime::Handle::try_current().is_err() {
+            panic!("start it inside of a tokio runtime: there is none here");
+        }
+        self.shared.start();
     }
 
     /// How many upgraded connections (WebSockets) are open.
@@ -189,7 +227,17 @@ impl Handle {
 impl UpstreamStatus {
     fn of(server: &Server) -> Self {
         let counts = server.pool().counts();
+        let now = Instant::now();
+        let known = &server.known;
         Self {
+            health: match known.health.state(now) {
+                State::Up => UpstreamHealth::Up,
+                State::Ejected { until } => UpstreamHealth::Ejected(until - now),
+                State::Unknown => UpstreamHealth::Unknown,
+                State::Down => UpstreamHealth::Down,
+            },
+            latency: known.load.latency(now),
+            in_flight: known.load.in_flight(),
             upstream: server.upstream.clone(),
             is_draining: server.is_draining(),
             in_use: counts.in_use,

@@ -25,6 +25,18 @@ pub(super) struct Client {
     pub(super) prefix: String,
 }
 
+impl Client {
+    /// This process itself.
+    pub(super) fn nobody() -> Self {
+        Self {
+            addr: None,
+            port: None,
+            scheme: HeaderValue::from_static("http"),
+            prefix: String::new(),
+        }
+    }
+}
+
 /// Tells the upstream who asked.
 pub(super) fn identify(
     config: &Config,

@@ -18,7 +18,8 @@ use self::tls::Tls;
 pub use self::upstream::Upstream;
 use super::{
     Balance, Ejection, GatewayProxyService, Handle, HashKey, HealthCheck, Retries, Sticky,
-    pool::Limits, retry::Budget, table::Table, upgrade::Tunnels, upstream::InvalidUpstream,
+    background::Background, pool::Limits, retry::Budget, table::Table, upgrade::Tunnels,
+    upstream::InvalidUpstream,
 };
 use crate::{
     PathPolicy,
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub(super) table: Table,
     pub(super) budget: Budget,
     pub(super) tunnels: Tunnels,
+    pub(super) background: Background,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +76,8 @@ pub(super) struct Config {
     pub(super) ejection: Ejection,
     pub(super) health_check: Option<HealthCheck>,
     pub(super) retries: Retries,
+    /// How often names are looked up.
+    pub(super) resolve: Option<Duration>,
 }
 
 /// What the upstream is told in `Host`.
@@ -153,6 +157,7 @@ impl Config {
             ejection: Ejection::new(),
             health_check: None,
             retries: Retries::new(),
+            resolve: None,
         }
     }
 
@@ -218,6 +223,7 @@ impl GatewayProxy {
                 table,
                 budget,
                 tunnels: Tunnels::default(),
+                background: Background::default(),
             }),
         }
     }

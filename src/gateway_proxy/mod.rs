@@ -104,6 +104,7 @@
 
 #[cfg(feature = "http2")]
 mod activity;
+mod background;
 mod balance;
 mod content;
 mod exchange;
@@ -113,6 +114,7 @@ mod identity;
 mod layer;
 mod outcome;
 mod pool;
+mod probe;
 mod request;
 mod response;
 mod retry;
@@ -128,7 +130,7 @@ mod upstream;
 pub use self::layer::tls::{InvalidTls, Tls};
 pub use self::{
     balance::{Balance, HashKey, SameSite, Sticky},
-    handle::{Handle, UpstreamStatus},
+    handle::{Handle, UpstreamHealth, UpstreamStatus},
     health::{Ejection, HealthCheck},
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork, Upstream},
     retry::Retries,

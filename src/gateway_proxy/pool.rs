@@ -135,6 +135,10 @@ impl Pool {
         self.dialer.address()
     }
 
+    pub(super) fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+
     pub(super) fn counts(&self) -> Counts {
         Counts {
             in_use: self.in_use(),

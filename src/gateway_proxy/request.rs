@@ -10,7 +10,7 @@ use hyper::upgrade::OnUpgrade;
 #[cfg(feature = "http2")]
 use super::upstream::http2;
 use super::{
-    HostPolicy,
+    HealthCheck, HostPolicy,
     content::{Content, trailers_of},
     identity::{Client, identify},
     layer::Config,
@@ -146,6 +146,20 @@ impl Head {
         Ok((head, upgrade))
     }
 
+    /// The request that asks a server whether it is well.
+    pub(super) fn probe(check: &HealthCheck) -> Self {
+        Self {
+            method: Method::GET,
+            target: check.path().clone(),
+            headers: check.headers().clone(),
+            is_named_by_server: !check.headers().contains_key(header::HOST),
+            awaits_continue: false,
+            client: Client::nobody(),
+            length: None,
+            upgrade: None,
+        }
+    }
+
     /// Writes the fields that say where the body ends.
     pub(super) fn frame(&mut self, content: &Content) {
         if self.holds(content) {
@@ -179,6 +193,12 @@ impl Head {
         if let Some(length) = length {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
+    }
+
+    /// Whether both sides may speak at once (gRPC), so that the request is not to be waited for.
+    pub(super) fn is_grpc(&self) -> bool {
+        let kind = self.headers.get(header::CONTENT_TYPE);
+        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
     }
 
     pub(super) fn path(&self) -> &str {

@@ -36,6 +36,10 @@ pub(super) struct Known {
 }
 
 impl Known {
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// How it reads a path, as far as its answers told (uwsgi).
     pub(super) fn reading(&self) -> Reading {
         *self.reading.lock().unwrap_or_else(PoisonError::into_inner)

@@ -140,6 +140,7 @@ impl Proxying {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        shared.start();
         Self::Forwarding(Box::pin(exchange::forward(Arc::clone(shared), request)))
     }
 

@@ -1,12 +1,18 @@
 //! The servers that there are, which may change while requests are under way.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
+#[cfg(feature = "http2")]
+use super::upstream::Speech;
 use super::{
     balance::{Balancer, Sticky},
     health::{Ejections, State},
@@ -20,7 +26,18 @@ pub(super) struct Table {
     pub(super) ejections: Ejections,
     current: ArcSwap<Members>,
     /// Held while the table is changed: each change begins with what the last one has made.
-    changing: Mutex<()>,
+    said: Mutex<Said>,
+    /// Somebody is to look after those that are new.
+    pub(super) changed: Arc<Notify>,
+}
+
+/// What the table is made of.
+#[derive(Debug, Default)]
+struct Said {
+    /// As they were given, names for names.
+    upstreams: Vec<Upstream>,
+    /// What the names stand for, by host and port, as far as they were looked up.
+    addresses: HashMap<String, Vec<SocketAddr>>,
 }
 
 /// The table as it is between two changes.
@@ -45,7 +62,8 @@ impl Table {
     pub(super) fn new(upstreams: Vec<Upstream>, config: Arc<Config>) -> Self {
         let table = Self {
             current: ArcSwap::from_pointee(Members::new(Vec::new(), &config)),
-            changing: Mutex::new(()),
+            said: Mutex::default(),
+            changed: Arc::default(),
             config,
             ejections: Ejections::default(),
         };
@@ -57,38 +75,74 @@ impl Table {
         self.current.load()
     }
 
+    /// The upstreams as they were given.
     pub(super) fn upstreams(&self) -> Vec<Upstream> {
-        let members = self.members();
-        members
-            .servers
-            .iter()
-            .map(|server| server.upstream.clone())
-            .collect()
+        self.said().upstreams.clone()
     }
 
-    /// The server at this address.
-    pub(super) fn find(&self, upstream: &Upstream) -> Option<Arc<Server>> {
-        self.members().find(upstream).cloned()
+    /// Whether every server is spoken to in HTTP/2, where a request that takes its time occupies no
+    /// connection.
+    pub(super) fn speaks_http2(&self) -> bool {
+        #[cfg(feature = "http2")]
+        {
+            let members = self.members();
+            let mut servers = members.servers.iter();
+            servers.all(|server| server.address().speech == Speech::Http2)
+        }
+        #[cfg(not(feature = "http2"))]
+        false
+    }
+
+    /// The servers at this address: more than one, if it is a name that stands for several.
+    pub(super) fn find(&self, upstream: &Upstream) -> Vec<Arc<Server>> {
+        let members = self.members();
+        let servers = members.servers.iter();
+        let there = servers.filter(|server| server.address().is_said_as(&upstream.address));
+        there.cloned().collect()
     }
 
     /// These and no others. Those that stay keep their connections.
     pub(super) fn set(&self, upstreams: Vec<Upstream>) {
-        self.change(|_| upstreams);
+        self.change(|said| *said = upstreams);
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(Vec<Upstream>) -> Vec<Upstream>) {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn change(&self, change: impl FnOnce(&mut Vec<Upstream>)) {
+        let mut said = self.said();
+        change(&mut said.upstreams);
+        self.apply(&said);
+    }
+
+    /// A name was looked up.
+    pub(super) fn resolved(&self, name: &str, mut addresses: Vec<SocketAddr>) {
+        addresses.sort_unstable();
+        addresses.dedup();
+        let mut said = self.said();
+        if said.addresses.get(name) != Some(&addresses) {
+            tracing::info!(
+                name,
+                ?addresses,
+                "the addresses of an upstream have changed"
+            );
+            said.addresses.insert(name.to_owned(), addresses);
+            self.apply(&said);
+        }
+    }
+
+    fn apply(&self, said: &Said) {
         let before = self.members();
         let mut servers: Vec<Arc<Server>> = Vec::new();
-        for upstream in change(self.upstreams()) {
+        for upstream in said
+            .upstreams
+            .iter()
+            .flat_map(|upstream| said.expand(upstream))
+        {
             // The same twice would be one server that is asked twice as often.
-            if servers
-                .iter()
-                .any(|other| *other.address() == upstream.address)
-            {
+            let is_there = |other: &Arc<Server>| *other.address() == upstream.address;
+            if servers.iter().any(is_there) {
                 continue;
             }
-            servers.push(match before.find(&upstream) {
+            let known = before.servers.iter().find(|server| is_there(server));
+            servers.push(match known {
                 Some(same) if same.upstream == upstream => Arc::clone(same),
                 Some(known) => Arc::new(Server {
                     known: Arc::clone(&known.known),
@@ -97,8 +151,28 @@ impl Table {
                 None => Arc::new(Server::new(upstream, &self.config)),
             });
         }
-        self.current
-            .store(Arc::new(Members::new(servers, &self.config)));
+        let members = Members::new(servers, &self.config);
+        self.current.store(Arc::new(members));
+        self.changed.notify_one();
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Said {
+    /// An upstream, or one for each address of its name.
+    fn expand(&self, upstream: &Upstream) -> Vec<Upstream> {
+        let name = upstream.address.name();
+        let Some(addresses) = name.and_then(|name| self.addresses.get(&name)) else {
+            return vec![upstream.clone()];
+        };
+        let at = |address: &SocketAddr| Upstream {
+            address: upstream.address.at(*address),
+            ..upstream.clone()
+        };
+        addresses.iter().map(at).collect()
     }
 }
 
@@ -108,12 +182,6 @@ impl Members {
             balancer: Balancer::new(&config.balance, config.slow_start, &servers),
             servers,
         }
-    }
-
-    fn find(&self, upstream: &Upstream) -> Option<&Arc<Server>> {
-        self.servers
-            .iter()
-            .find(|server| *server.address() == upstream.address)
     }
 
     /// The server for a request; `None` if there is none that was not tried.

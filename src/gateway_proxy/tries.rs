@@ -6,7 +6,7 @@ mod shared;
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use http::{Response, header};
+use http::{HeaderValue, Response, header};
 use tokio::time::{Instant, sleep};
 
 #[cfg(feature = "http2")]
@@ -49,6 +49,8 @@ pub(super) struct Answered {
     pub(super) source: Source,
     pub(super) turn: Turn,
     pub(super) work: Work,
+    /// What keeps the session where it went, if it is elsewhere yet.
+    pub(super) session_cookie: Option<HeaderValue>,
 }
 
 /// What the body of an answer comes out of.
@@ -141,7 +143,10 @@ impl<'a> Tries<'a> {
             self.judge(&server, &outcome, sent, now);
             match self.decide(&server, outcome, now) {
                 Verdict::Answer => {
-                    return result.map_err(|failure| Unanswered::by(&server, failure.error));
+                    let mut answered =
+                        result.map_err(|failure| Unanswered::by(&server, failure.error))?;
+                    answered.session_cookie = self.session_cookie(&server);
+                    return Ok(answered);
                 }
                 Verdict::Renew => {
                     tracing::debug!(upstream = %server.address(), "a kept connection was closed; trying a fresh one");
@@ -175,6 +180,16 @@ impl<'a> Tries<'a> {
         };
         let members = self.shared.table.members();
         members.pick(&wish, Instant::now()).cloned()
+    }
+
+    /// The cookie for an answer of this server, unless the request's session is on it already.
+    fn session_cookie(&self, server: &Server) -> Option<HeaderValue> {
+        let sticky = self.shared.config.sticky.as_ref()?;
+        let members = self.shared.table.members();
+        let was = sticky.server(self.head.headers(), &members.servers, |_| true);
+        let stays = was.is_some_and(|at| members.servers[at].is(server));
+        let https = self.head.client().scheme == "https";
+        (!stays).then(|| sticky.set_cookie(server.known.id(), https))
     }
 
     /// One try. `turn` is what is left of the last one, when only its connection had failed.
@@ -263,6 +278,7 @@ impl<'a> Tries<'a> {
                     source: Source::Call(call),
                     turn,
                     work,
+                    session_cookie: None,
                 })
             }
             Err(failure) => {

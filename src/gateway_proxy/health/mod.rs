@@ -26,8 +26,8 @@ mod window;
 pub use self::layer::{Ejection, HealthCheck};
 pub(super) use self::{
     layer::Unwell,
-    state::{Change, Ejected, Health, State},
-    table::{Ejections, may_eject},
+    state::{Change, Health, State},
+    table::Ejections,
     watch::watch,
 };
 

@@ -38,6 +38,26 @@ impl GatewayProxy {
         self.with(|config| config.health_check = Some(check))
     }
 
+    /// Looks the names of upstreams up, again and again, and takes each of their addresses for an
+    /// upstream of its own. Off by default: a name is one upstream, and is looked up for each
+    /// connection.
+    ///
+    /// How long an answer holds (its TTL) is not known here, so say what the name server says. A
+    /// name that cannot be looked up keeps the addresses that it had. The first request starts it,
+    /// or [`Handle::start`](crate::gateway_proxy::Handle::start); until then a name is one upstream.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn resolve(self, every: Duration) -> Self {
+        assert!(
+            !every.is_zero(),
+            "looking a name up takes time: say Duration::from_secs(30)"
+        );
+        self.with(|config| config.resolve = Some(every))
+    }
+
     /// Which requests are tried again when an upstream fails. See [`Retries`] for its defaults.
     pub fn retries(self, retries: Retries) -> Self {
         self.with(|config| config.retries = retries)

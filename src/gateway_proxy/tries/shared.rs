@@ -52,6 +52,7 @@ impl Tries<'_> {
                     source: Source::Stream(body),
                     turn,
                     work,
+                    session_cookie: None,
                 });
             }
             Some(Err(failure)) => failure,

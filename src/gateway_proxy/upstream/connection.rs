@@ -107,6 +107,17 @@ pub(in crate::gateway_proxy) struct Patience {
     pub(in crate::gateway_proxy) hold: Duration,
 }
 
+impl Patience {
+    /// For who has a limit of his own.
+    pub(in crate::gateway_proxy) fn endless() -> Self {
+        Self {
+            response: Duration::MAX,
+            deadline: None,
+            hold: Duration::ZERO,
+        }
+    }
+}
+
 impl Connection {
     /// `max_head` is how many bytes the head of an answer may have.
     pub(super) fn new(stream: Stream, speech: Speech, max_head: usize) -> Self {

@@ -1,6 +1,8 @@
 //! Connections to one server are made here.
 
 use std::io;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use super::{Address, Connection, stream::Stream};
 #[cfg(feature = "tls")]
@@ -18,7 +20,7 @@ pub(in crate::gateway_proxy) struct Dialer {
     /// How many bytes the head of an answer may have.
     max_head: usize,
     #[cfg(feature = "tls")]
-    connector: Option<Connector>,
+    connector: Option<Arc<Connector>>,
 }
 
 impl Dialer {
@@ -30,13 +32,25 @@ impl Dialer {
         Self {
             max_head,
             #[cfg(feature = "tls")]
-            connector: address.is_tls.then(|| Connector::new(tls.clone())),
+            connector: address
+                .is_tls
+                .then(|| Arc::new(Connector::new(tls.clone()))),
             address,
         }
     }
 
     pub(in crate::gateway_proxy) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The same server, at another port.
+    pub(in crate::gateway_proxy) fn with_port(&self, port: u16) -> Self {
+        Self {
+            address: self.address.with_port(port),
+            max_head: self.max_head,
+            #[cfg(feature = "tls")]
+            connector: self.connector.clone(),
+        }
     }
 
     /// A connection for one request at a time.

@@ -13,6 +13,7 @@ pub(super) mod uwsgi;
 
 use std::{
     error, fmt,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -48,8 +49,13 @@ pub(super) enum Speech {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A host and port; the name is looked up for every connection.
-    Tcp { authority: Authority, port: u16 },
+    /// A host and port. Unless it is known `at` which address, the name is looked up for every
+    /// connection.
+    Tcp {
+        authority: Authority,
+        port: u16,
+        at: Option<SocketAddr>,
+    },
     /// A Unix socket.
     Unix { path: PathBuf },
 }
@@ -115,6 +121,50 @@ impl Address {
                 .expect("an authority holds no byte that a header value may not"),
             Place::Unix { .. } => HeaderValue::from_static("localhost"),
         }
+    }
+
+    /// The host and port, if the host is a name that can be looked up.
+    pub(super) fn name(&self) -> Option<String> {
+        match &self.place {
+            Place::Tcp {
+                authority, port, ..
+            } => {
+                let host = authority.host();
+                let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+                (!is_address).then(|| format!("{host}:{port}"))
+            }
+            Place::Unix { .. } => None,
+        }
+    }
+
+    /// The same upstream, at one of the addresses of its name.
+    pub(super) fn at(&self, address: SocketAddr) -> Self {
+        let mut this = self.clone();
+        if let Place::Tcp { at, .. } = &mut this.place {
+            *at = Some(address);
+        }
+        this
+    }
+
+    /// Whether it is this one, or one of the addresses of this name.
+    pub(super) fn is_said_as(&self, said: &Self) -> bool {
+        let mut this = self.clone();
+        if let Place::Tcp { at, .. } = &mut this.place {
+            *at = None;
+        }
+        this == *said
+    }
+
+    /// The same server at another port.
+    pub(super) fn with_port(&self, port: u16) -> Self {
+        let mut this = self.clone();
+        if let Place::Tcp { port: old, at, .. } = &mut this.place {
+            *old = port;
+            if let Some(at) = at {
+                at.set_port(port);
+            }
+        }
+        this
     }
 
     fn scheme(&self) -> &'static str {
@@ -204,7 +254,11 @@ fn tcp(rest: &str, default_port: Option<u16>) -> Result<Place, &'static str> {
             .filter(|port| *port != 0)
             .ok_or("the port is not a number from 1 to 65535")?,
     };
-    Ok(Place::Tcp { authority, port })
+    Ok(Place::Tcp {
+        authority,
+        port,
+        at: None,
+    })
 }
 
 fn unix(rest: &str) -> Result<Place, &'static str> {
@@ -231,7 +285,16 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.scheme();
         match &self.place {
-            Place::Tcp { authority, .. } => write!(f, "{scheme}://{authority}"),
+            Place::Tcp {
+                authority,
+                at: None,
+                ..
+            } => write!(f, "{scheme}://{authority}"),
+            Place::Tcp {
+                authority,
+                at: Some(at),
+                ..
+            } => write!(f, "{scheme}://{authority} at {at}"),
             Place::Unix { path } => write!(f, "{scheme}:{}", path.display()),
         }
     }

@@ -30,7 +30,16 @@ pub(in crate::gateway_proxy) enum Stream {
 impl Stream {
     pub(super) async fn connect(address: &Address) -> io::Result<Self> {
         match &address.place {
-            Place::Tcp { authority, port } => {
+            Place::Tcp {
+                at: Some(address), ..
+            } => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Ok(Self::Tcp(stream))
+            }
+            Place::Tcp {
+                authority, port, ..
+            } => {
                 let host = authority.host();
                 let bare = host
                     .strip_prefix('[')
