@@ -15,7 +15,7 @@
 
 use std::{error, fmt};
 
-use http::{HeaderMap, HeaderValue, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
 /// Why it cannot be told for which host a request is: 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,31 @@ pub fn of(
     HeaderValue::from_str(authority.as_str())
         .map(Some)
         .map_err(|_invalid| HostError::Invalid)
+}
+
+/// Whether a target has a form that goes with the method.
+///
+/// RFC 9112 §3.2.3: "The authority-form of request-target is only used for CONNECT requests";
+/// §3.2.4: "The asterisk-form of request-target is only used for a server-wide OPTIONS request". A
+/// parser takes `GET evil.test HTTP/1.1` for the first, and who looks for a path in it finds none.
+///
+/// ```
+/// use http::{Method, Uri};
+/// use tower_gateway::semantics::host::is_target_of;
+///
+/// assert!(is_target_of(&Method::GET, &Uri::from_static("http://example.org")));
+/// assert!(!is_target_of(&Method::GET, &Uri::from_static("example.org")));
+/// assert!(!is_target_of(&Method::GET, &Uri::from_static("*")));
+/// ```
+#[must_use]
+pub fn is_target_of(method: &Method, uri: &Uri) -> bool {
+    let is_authority = uri.authority().is_some() && uri.scheme().is_none();
+    let is_asterisk = uri.path() == "*";
+    match *method {
+        Method::CONNECT => !is_asterisk,
+        Method::OPTIONS => !is_authority,
+        _ => !is_authority && !is_asterisk,
+    }
 }
 
 /// The port of a `host` that [`of`] returned, if it has one.

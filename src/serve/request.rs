@@ -23,7 +23,7 @@ use super::{
 use crate::{
     BoxError, Error, ErrorKind, PeerAddr,
     body::{Body, answer},
-    semantics::host::{self, HostError},
+    semantics::host,
 };
 
 /// The body of a request, as it comes from the client.
@@ -88,12 +88,10 @@ where
     fn call(&self, request: Request<Incoming>) -> Answering<S> {
         let running = self.watch.request();
         // RFC 9112 §3.2 asks it of every HTTP/1.1 server, and hyper leaves it to this one.
-        if request.version() == Version::HTTP_11
-            && let Err(error) = host::of(request.version(), request.uri(), request.headers())
-        {
-            tracing::debug!(%error, "refused a request without one host");
+        if let Err(error) = has_one_meaning(&request) {
+            tracing::debug!(%error, "refused a request without one host or target");
             return Answering {
-                answer: Answer::Refused { error },
+                answer: Answer::Refused { error: Some(error) },
                 running: Some(running),
             };
         }
@@ -113,6 +111,16 @@ where
     }
 }
 
+fn has_one_meaning<B>(request: &Request<B>) -> Result<(), BoxError> {
+    if request.version() == Version::HTTP_11 {
+        host::of(request.version(), request.uri(), request.headers())?;
+    }
+    match host::is_target_of(request.method(), request.uri()) {
+        true => Ok(()),
+        false => Err("its target is not one of its method's".into()),
+    }
+}
+
 pin_project! {
     pub(super) struct Answering<S: Service<Request<RequestBody>>> {
         #[pin]
@@ -125,7 +133,7 @@ pin_project! {
     #[project = AnswerProjection]
     enum Answer<S: Service<Request<RequestBody>>> {
         Service { #[pin] answer: Oneshot<S, Request<RequestBody>> },
-        Refused { error: HostError },
+        Refused { error: Option<BoxError> },
     }
 }
 
@@ -140,7 +148,8 @@ where
         let this = self.project();
         let answer = match this.answer.project() {
             AnswerProjection::Refused { error } => {
-                Err(Error::new(ErrorKind::BadRequest).with_source(*error))
+                let error = error.take().expect("not polled after it was ready");
+                Err(Error::new(ErrorKind::BadRequest).with_source(error))
             }
             AnswerProjection::Service { answer } => ready!(answer.poll(cx)).map_err(|error| {
                 let error: BoxError = error.into();

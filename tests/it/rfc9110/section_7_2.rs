@@ -109,3 +109,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_form_of_a_target_goes_with_the_method() {
+    use http::Method;
+    let fits = |method: Method, target: &str| host::is_target_of(&method, &target.parse().unwrap());
+    for (method, target, expected) in [
+        (Method::GET, "/", true),
+        (Method::GET, "http://a", true),
+        (Method::GET, "http://a/b", true),
+        // RFC 9112 §3.2.3 and §3.2.4.
+        (Method::GET, "a", false),
+        (Method::GET, "a:80", false),
+        (Method::GET, "*", false),
+        (Method::OPTIONS, "*", true),
+        (Method::OPTIONS, "/", true),
+        (Method::OPTIONS, "a", false),
+        (Method::CONNECT, "a:80", true),
+        (Method::CONNECT, "*", false),
+    ] {
+        assert_eq!(fits(method.clone(), target), expected, "{method} {target}");
+    }
+}
