@@ -41,10 +41,14 @@ pub(crate) fn refuse_body(reason: Error, version: Version) -> Response<Body> {
     let kind = reason.kind();
     let mut response = error(reason);
     // RFC 7231 §6.5.7, of a 408: "A server SHOULD send the "close" connection option"; RFC 9110
-    // §15.5.14 lets it with a 413. What is left of the body is not waited for.
+    // §15.5.14 lets it with a 413. What is left of the body is not waited for. Nor is it looked for
+    // behind a coding that is not known here: others may have seen the end of it elsewhere, and
+    // what is behind it as the next request.
     let leaves_body = matches!(
         kind,
-        ErrorKind::RequestBodyTimeout | ErrorKind::RequestBodyTooLarge
+        ErrorKind::RequestBodyTimeout
+            | ErrorKind::RequestBodyTooLarge
+            | ErrorKind::UnknownTransferCoding
     );
     if leaves_body && version < Version::HTTP_2 {
         let close = HeaderValue::from_static("close");
