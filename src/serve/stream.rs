@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
@@ -18,11 +18,17 @@ use super::watch::Watch;
 /// RFC 9113 §3.4: "the connection preface starts with the following sequence of 24 octets".
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// How much is read while hyper does not ask for it.
+const AHEAD: usize = 8 << 10;
+
 /// Whoever carries the connection in the end (hyper, or the one that upgraded it) holds its slot.
 pub(super) struct Stream<T> {
     io: T,
-    /// What was read to find out the version, and is still to be given to hyper.
-    first: Bytes,
+    /// What was read to find out the version, or to find the end of the connection, and is still to
+    /// be given to hyper.
+    ahead: BytesMut,
+    /// hyper has asked for more, and is told when there is more.
+    is_asked: bool,
     watch: Arc<Watch>,
     _slot: OwnedSemaphorePermit,
 }
@@ -31,7 +37,8 @@ impl<T> Stream<T> {
     pub(super) fn new(io: T, watch: Arc<Watch>, slot: OwnedSemaphorePermit) -> Self {
         Self {
             io,
-            first: Bytes::new(),
+            ahead: BytesMut::new(),
+            is_asked: false,
             watch,
             _slot: slot,
         }
@@ -64,8 +71,29 @@ impl<T: AsyncRead + Unpin> Stream<T> {
                 break true;
             }
         };
-        self.first = Bytes::copy_from_slice(&read[..length]);
+        self.ahead = BytesMut::from(&read[..length]);
         Ok(speaks_http2)
+    }
+
+    /// Looks whether the client has gone while its request runs.
+    ///
+    /// hyper looks itself as long as it has nothing unread; with a second request in its buffer, or
+    /// a body that nobody asks for, it would see the end when the first is answered.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while !self.is_asked && self.ahead.len() < AHEAD && self.watch.is_http1_busy() {
+            let mut piece = [0; 1 << 10];
+            let most = piece.len().min(AHEAD - self.ahead.len());
+            let mut buffer = ReadBuf::new(&mut piece[..most]);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Poll::Ready(Ok(())) => self.ahead.extend_from_slice(buffer.filled()),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -75,13 +103,17 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.first.is_empty() {
-            let length = self.first.len().min(buffer.remaining());
-            buffer.put_slice(&self.first.split_to(length));
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..length]);
+            self.ahead.advance(length);
+            self.is_asked = false;
+            self.watch.was_read();
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        self.is_asked = read.is_pending();
         if buffer.filled().len() > before {
             self.watch.was_read();
         }
@@ -89,7 +121,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -113,6 +145,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes at the end of each of its turns.
+        self.look_ahead(cx)?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 

@@ -94,6 +94,12 @@ impl Watch {
         }
     }
 
+    /// Whether an HTTP/1.1 request runs.
+    pub(super) fn is_http1_busy(&self) -> bool {
+        let state = self.state();
+        state.running > 0 && !state.http2
+    }
+
     /// The client took something.
     pub(super) fn was_written(&self) {
         let mut state = self.state();
