@@ -1,14 +1,24 @@
 //! GatewayProxy in front of upstreams that are scripts over bytes.
 
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod endurance;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod fault_table;
 mod faults;
 mod forwarding;
 mod identity;
 mod layer;
 mod pooling;
+#[cfg(feature = "serve")]
+mod scoreboard;
 mod spooling;
+#[cfg(feature = "serve")]
+mod stale;
 mod timeouts;
 mod upgrade;
 mod url;
+#[cfg(feature = "serve")]
+mod wire;
 
 use bytes::Bytes;
 use http::{Request, Response};

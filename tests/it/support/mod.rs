@@ -1,5 +1,6 @@
 //! What tests of several modules share.
 
+pub mod alone;
 pub mod awaited;
 pub mod log;
 pub mod process;

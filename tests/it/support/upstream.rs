@@ -119,9 +119,9 @@ impl Conn {
     pub async fn head(&mut self) -> Option<String> {
         loop {
             if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
-                let head = self.buffer.drain(..end + 4).collect();
+                let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
                 self.counts.send_modify(|counts| counts.requests += 1);
-                return Some(String::from_utf8(head).unwrap());
+                return Some(lossy(head));
             }
             self.fill().await?;
         }
@@ -132,18 +132,7 @@ impl Conn {
         let head = self.head().await?;
         let lower = head.to_ascii_lowercase();
         let end = if lower.contains("\r\ntransfer-encoding: chunked\r\n") {
-            loop {
-                let last = match self.buffer.starts_with(b"0\r\n") {
-                    true => Some(0),
-                    false => find(&self.buffer, b"\r\n0\r\n").map(|at| at + 2),
-                };
-                if let Some(last) = last
-                    && let Some(end) = find(&self.buffer[last..], b"\r\n\r\n")
-                {
-                    break last + end + 4;
-                }
-                self.fill().await?;
-            }
+            self.chunks().await?
         } else {
             let length = lower
                 .split("\r\ncontent-length: ")
@@ -157,6 +146,41 @@ impl Conn {
         };
         let body: Vec<u8> = self.buffer.drain(..end).collect();
         Some(head + &String::from_utf8_lossy(&body))
+    }
+
+    /// Reads to the end of a chunked body; its length on the wire.
+    async fn chunks(&mut self) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            let line = self.line(at).await?;
+            let size = String::from_utf8_lossy(&self.buffer[at..line]).into_owned();
+            let size = usize::from_str_radix(&size, 16).expect("the size of a chunk");
+            at = line + 2;
+            if size == 0 {
+                break;
+            }
+            while self.buffer.len() < at + size + 2 {
+                self.fill().await?;
+            }
+            at += size + 2;
+        }
+        loop {
+            let line = self.line(at).await?;
+            if line == at {
+                return Some(at + 2);
+            }
+            at = line + 2;
+        }
+    }
+
+    /// Where the line that begins there ends.
+    async fn line(&mut self, at: usize) -> Option<usize> {
+        loop {
+            if let Some(end) = find(&self.buffer[at..], b"\r\n") {
+                return Some(at + end);
+            }
+            self.fill().await?;
+        }
     }
 
     /// Writes bytes; a peer that has gone is no error here.
@@ -184,6 +208,22 @@ impl Conn {
             Ok(0) | Err(_) => None,
             Ok(_) => Some(()),
         }
+    }
+
+    /// Throws away this many bytes; `None` if the peer closes before.
+    pub async fn skip(&mut self, bytes: u64) -> Option<()> {
+        let have = bytes.min(self.buffer.len() as u64);
+        self.buffer.drain(..have as usize);
+        let mut left = bytes - have;
+        let mut piece = vec![0; 64 << 10];
+        while left > 0 {
+            let most = left.min(piece.len() as u64) as usize;
+            match self.stream.read(&mut piece[..most]).await {
+                Ok(0) | Err(_) => return None,
+                Ok(length) => left -= length as u64,
+            }
+        }
+        Some(())
     }
 
     /// What was read and not looked at.
@@ -225,6 +265,12 @@ impl Drop for Conn {
     fn drop(&mut self) {
         self.counts.send_modify(|counts| counts.open -= 1);
     }
+}
+
+/// What is not UTF-8 is no reason to end: the test sees what came.
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
