@@ -84,6 +84,11 @@ impl Head {
         if !hop::is_plain_or_chunked(&headers) {
             return Err(ErrorKind::UnknownTransferCoding.into());
         }
+        if !host::is_target_of(&method, &uri) && !is_extended(&method, &extensions) {
+            return Err(bad_request(
+                "its target has not the form that goes with its method",
+            ));
+        }
         let host = host::of(version, &uri, &headers).map_err(bad_request)?;
         if method == Method::TRACE {
             if !config.forwards_trace {

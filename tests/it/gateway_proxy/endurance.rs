@@ -129,7 +129,7 @@ async fn upload(client: &mut TcpStream, bytes: u64, watermark: &mut Watermark) {
         let some = left.min(PIECE as u64);
         client.write_all(&piece[..some as usize]).await.unwrap();
         left -= some;
-        if (left >> 16) % 64 == 0 {
+        if (left >> 16).is_multiple_of(64) {
             watermark.look();
         }
     }

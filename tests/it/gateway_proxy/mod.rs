@@ -7,6 +7,10 @@ mod extended_connect;
 mod fault_table;
 mod faults;
 mod forwarding;
+#[cfg(feature = "http2")]
+mod http2;
+#[cfg(feature = "tls")]
+mod https;
 mod identity;
 mod layer;
 mod pooling;

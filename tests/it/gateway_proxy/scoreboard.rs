@@ -6,6 +6,7 @@
 
 mod always;
 mod awaited;
+mod expect;
 mod framing;
 mod heads;
 mod probe;
@@ -108,7 +109,7 @@ impl Column {
         say(format_args!("{}: {} of {all}", self.name, all - wrong));
         for (_, name, reason) in self.wrong() {
             let reason: String = reason.chars().take(300).collect();
-            say(format_args!("  {name}: {reason}"));
+            println!("{}: {name}: {reason}", self.name);
         }
     }
 }

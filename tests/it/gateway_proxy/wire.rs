@@ -94,7 +94,10 @@ impl Client {
         let read = async { while self.received.len() < bytes.len() && self.fill().await {} };
         timeout(patience, read).await.ok();
         match self.received.starts_with(bytes.as_bytes()) {
-            true => Ok(drop(self.received.drain(..bytes.len()))),
+            true => {
+                self.received.drain(..bytes.len());
+                Ok(())
+            }
             false => Err(format!(
                 "{:?} in place of {bytes:?}",
                 String::from_utf8_lossy(&self.received)
@@ -130,7 +133,7 @@ impl Client {
             (Some(coding), None) if coding == "chunked" => self.chunks(&mut answer).await?,
             (Some(coding), None) => return Err(format!("transfer coding {coding}")),
             (None, Some(length)) => {
-                let length = length.parse().map_err(|_| format!("length {length}"))?;
+                let length = length.parse().map_err(|_bad| format!("length {length}"))?;
                 self.take(length, &mut answer.body).await
             }
             (None, None) => {
@@ -186,7 +189,7 @@ impl Client {
                 return Ok(false);
             };
             let size = line.split(';').next().unwrap_or_default();
-            let size = usize::from_str_radix(size, 16).map_err(|_| format!("chunk {line:?}"))?;
+            let size = usize::from_str_radix(size, 16).map_err(|_bad| format!("chunk {line:?}"))?;
             if size == 0 {
                 break;
             }

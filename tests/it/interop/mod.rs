@@ -8,6 +8,7 @@ mod django;
 mod files;
 mod flask;
 mod redbot;
+mod rolling;
 mod tornado;
 mod uwsgi;
 mod uwsgi_protocol;

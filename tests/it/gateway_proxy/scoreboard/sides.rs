@@ -59,7 +59,7 @@ impl Stage {
         let second = Duration::from_secs(1);
         timeout(second, self.upstream.deserted())
             .await
-            .map_err(|_| format!("after a second: {:?}", self.upstream.counts()))
+            .map_err(|_late| format!("after a second: {:?}", self.upstream.counts()))
     }
 }
 

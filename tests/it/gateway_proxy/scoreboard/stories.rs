@@ -13,6 +13,7 @@ use tower_gateway::{GatewayProxy, serve::serve};
 
 use super::{
     super::wire::{Address, Client},
+    expect,
     sides::{Side, Stage, nothing, script},
 };
 use crate::support::{raw::PATIENCE, upstream::Conn};
@@ -44,9 +45,9 @@ pub async fn tell(side: &Side) -> Vec<Story> {
         "hyper#2917": "a client that goes while it waits, with more in the buffer" = abort_pipelined;
         "hyper#2917": "a client that goes while it downloads" = abort_download;
         "hyper#2917": "a client that goes while it uploads" = abort_upload;
-        "RFC 9110 §10.1.1": "100 comes when the body is wanted" = continue_at_all;
-        "RFC 9110 §10.1.1": "who expects 100 and does not wait for it" = impatient;
-        "RFC 9110 §10.1.1": "an upstream that says nothing of 100" = silent_of_100;
+        "RFC 9110 §10.1.1": "100 comes when the body is wanted" = expect::continue_at_all;
+        "RFC 9110 §10.1.1": "who expects 100 and does not wait for it" = expect::impatient;
+        "RFC 9110 §10.1.1": "an upstream that says nothing of 100" = expect::silent_of_100;
         "RFC 9110 §7.8": "a tunnel to foo" = tunnel;
         "CVE-2026-2833": "bytes before the switch go nowhere else" = early_bytes;
         "25b3eab of Caddy": "fields of the connection in a 101" = fields_of_101;
@@ -55,9 +56,9 @@ pub async fn tell(side: &Side) -> Vec<Story> {
     // Without it there is nothing to compare: a body that is spooled is wanted.
     if !side.is_ours() || side.streams() {
         stories.extend(tell![side,
-            "RFC 9110 §10.1.1": "100 is the upstream's to say" = continue_of_upstream;
-            "RFC 9110 §10.1.1": "417 is the upstream's to say" = expectation_failed;
-            "RFC 9110 §10.1.1": "a final answer saves the body" = unwanted_body;
+            "RFC 9110 §10.1.1": "100 is the upstream's to say" = expect::continue_of_upstream;
+            "RFC 9110 §10.1.1": "417 is the upstream's to say" = expect::expectation_failed;
+            "RFC 9110 §10.1.1": "a final answer saves the body" = expect::unwanted_body;
         ]);
     }
     if side.is_ours() {
@@ -103,7 +104,7 @@ async fn after_one_answer(side: &Side, reads_one_more: bool, then: &str) -> Resu
     }
 }
 
-async fn status(client: &mut Client, status: u16) -> Result<(), String> {
+pub async fn status(client: &mut Client, status: u16) -> Result<(), String> {
     match client.expect(false).await?.status {
         given if given == status => Ok(()),
         given => Err(format!("status {given}, not {status}")),
@@ -157,7 +158,7 @@ async fn waiting(side: &Side, sends: &str) -> Result<(Stage, Client), String> {
     let arrives = stage.upstream.until(|counts| counts.requests == before + 1);
     timeout(stage.patience, arrives)
         .await
-        .map_err(|_| "the request does not arrive")?;
+        .map_err(|_late| "the request does not arrive")?;
     Ok((stage, client))
 }
 
@@ -214,165 +215,6 @@ async fn abort_upload(side: &Side) -> Result<(), String> {
     match asked == usize::from(side.streams()) {
         true => Ok(()),
         false => Err(format!("the upstream got {asked} requests")),
-    }
-}
-
-const EXPECTS: &str =
-    "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
-
-/// However the 100 comes about, the client gets one, and the upstream the body.
-async fn continue_at_all(side: &Side) -> Result<(), String> {
-    let stage = side
-        .stage(script(|mut conn: Conn| async move {
-            while let Some(head) = conn.head().await {
-                if head
-                    .to_ascii_lowercase()
-                    .contains("\r\nexpect: 100-continue\r\n")
-                {
-                    conn.write("HTTP/1.1 100 Continue\r\n\r\n").await;
-                }
-                while conn.buffered().len() < 5 {
-                    if conn.fill().await.is_none() {
-                        return;
-                    }
-                }
-                let body = String::from_utf8(conn.take()).unwrap();
-                conn.answer(&body).await;
-            }
-        }))
-        .await;
-    let mut client = stage.client().await;
-    for _ in 0..2 {
-        client.send(EXPECTS).await?;
-        let interim = client.expect_interim().await?;
-        if interim != 100 {
-            return Err(format!("status {interim}, not 100"));
-        }
-        client.send("hello").await?;
-        let answer = client.expect(false).await?;
-        if answer.text() != "hello" {
-            return Err(format!("{answer:?}"));
-        }
-    }
-    Ok(())
-}
-
-async fn impatient(side: &Side) -> Result<(), String> {
-    let stage = side
-        .stage(script(|mut conn: Conn| async move {
-            while conn.request().await.is_some() {
-                conn.answer("ok").await;
-            }
-        }))
-        .await;
-    let mut client = stage.client().await;
-    for _ in 0..2 {
-        client.send(format!("{EXPECTS}hello")).await?;
-        status(&mut client, 200).await?;
-    }
-    Ok(())
-}
-
-/// RFC 9110 §10.1.1: "A client that sends a 100-continue expectation is not required to wait for
-/// any specific length of time", and an upstream may know nothing of it: nobody waits for ever.
-async fn silent_of_100(side: &Side) -> Result<(), String> {
-    let stage = side
-        .stage(script(|mut conn: Conn| async move {
-            while conn.request().await.is_some() {
-                conn.answer("ok").await;
-            }
-        }))
-        .await;
-    let mut client = stage.client().await;
-    client.send(EXPECTS).await?;
-    // It has waited for long enough.
-    timeout(Duration::from_millis(100), nothing()).await.ok();
-    client.send("hello").await?;
-    status(&mut client, 200).await
-}
-
-async fn continue_of_upstream(side: &Side) -> Result<(), String> {
-    let (go, may_go) = watch::channel(false);
-    let stage = side
-        .stage(script(move |mut conn: Conn| {
-            let mut may_go = may_go.clone();
-            async move {
-                let Some(head) = conn.head().await else {
-                    return;
-                };
-                if !head
-                    .to_ascii_lowercase()
-                    .contains("\r\nexpect: 100-continue\r\n")
-                {
-                    conn.write("HTTP/1.1 500 Not Asked\r\nContent-Length: 0\r\n\r\n")
-                        .await;
-                    return;
-                }
-                may_go.wait_for(|go| *go).await.ok();
-                conn.write("HTTP/1.1 100 Continue\r\n\r\n").await;
-                while conn.buffered().len() < 5 {
-                    if conn.fill().await.is_none() {
-                        return;
-                    }
-                }
-                conn.answer("ok").await;
-                conn.closed().await;
-            }
-        }))
-        .await;
-    let before = stage.upstream.counts().requests;
-    let mut client = stage.client().await;
-    client.send(EXPECTS).await?;
-    let arrives = stage.upstream.until(|counts| counts.requests > before);
-    timeout(Duration::from_secs(2), arrives)
-        .await
-        .map_err(|_| "the head waits for the body")?;
-    // The upstream has the head, and has not made up its mind.
-    if let Ok(early) = timeout(Duration::from_millis(100), client.expect_interim()).await {
-        return Err(format!("{early:?} before the upstream said so"));
-    }
-    go.send_replace(true);
-    match client.expect_interim().await? {
-        100 => {}
-        status => return Err(format!("status {status}, not 100")),
-    }
-    client.send("hello").await?;
-    status(&mut client, 200).await
-}
-
-async fn expectation_failed(side: &Side) -> Result<(), String> {
-    without_a_body(side, "417 Expectation Failed", 417).await
-}
-
-async fn unwanted_body(side: &Side) -> Result<(), String> {
-    without_a_body(side, "401 Unauthorized", 401).await
-}
-
-/// The upstream answers to the head, and the client has sent no more than that.
-async fn without_a_body(side: &Side, says: &str, expected: u16) -> Result<(), String> {
-    let says = format!("HTTP/1.1 {says}\r\nContent-Length: 2\r\n\r\nno");
-    let stage = side
-        .stage(script(move |mut conn: Conn| {
-            let says = says.clone();
-            async move {
-                conn.head().await;
-                conn.write(says).await;
-                conn.closed().await;
-            }
-        }))
-        .await;
-    let mut client = stage.client().await;
-    client.send(EXPECTS).await?;
-    let answer = timeout(Duration::from_secs(2), client.expect(false))
-        .await
-        .map_err(|_| "the answer waits for the body")??;
-    if !client.interim.is_empty() {
-        return Err(format!("{:?} before {expected}", client.interim));
-    }
-    match answer.status == expected && answer.text() == "no" {
-        // The connection it came on has a request that is not over.
-        true => stage.is_deserted_within_a_second().await,
-        false => Err(format!("{answer:?}")),
     }
 }
 
@@ -435,7 +277,7 @@ async fn early_bytes(side: &Side) -> Result<(), String> {
     let arrives = stage.upstream.until(|counts| counts.requests > before);
     timeout(stage.patience, arrives)
         .await
-        .map_err(|_| "the request does not arrive")?;
+        .map_err(|_late| "the request does not arrive")?;
     // Time enough for what is wrong to happen.
     timeout(Duration::from_millis(50), nothing()).await.ok();
     go.send_replace(true);
