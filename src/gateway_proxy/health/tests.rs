@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
+use super::{state::Ejected, table::may_eject};
 use crate::{
     ErrorKind,
     gateway_proxy::outcome::{Failed, Outcome},

@@ -10,4 +10,5 @@ pub mod scripted;
 pub mod server;
 pub mod session;
 pub mod steps;
+pub mod tls;
 pub mod upstream;
