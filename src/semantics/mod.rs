@@ -18,3 +18,5 @@ pub mod path;
 pub mod peer;
 #[cfg(feature = "static-files")]
 pub mod range;
+#[cfg(feature = "gateway-proxy")]
+pub mod rewrite;
