@@ -20,3 +20,5 @@ pub mod peer;
 pub mod range;
 #[cfg(feature = "gateway-proxy")]
 pub mod rewrite;
+#[cfg(any(feature = "gateway-proxy", feature = "static-files"))]
+pub mod send_file;
