@@ -102,6 +102,8 @@
 //! - It must run in a tokio runtime with I/O and time enabled.
 
 mod activity;
+#[allow(dead_code)]
+mod answer;
 mod exchange;
 mod layer;
 mod pool;
@@ -112,6 +114,9 @@ mod upgrade;
 mod upstream;
 
 pub use self::{
+    answer::layer::{
+        AccelFields, Asked, Buffering, ErrorAnswers, HeaderEdits, NamedFiles, Refused, Rewrites,
+    },
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork},
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},
     upstream::InvalidUpstream,

@@ -167,6 +167,12 @@ pub fn is_ambiguous_name(name: &HeaderName) -> bool {
     name == "proxy" || name.bytes().any(|byte| matches!(byte, b'_' | b'.'))
 }
 
+/// Whether a field speaks of one connection, and never passes a proxy.
+#[must_use]
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
 /// Whether a trailer field may pass a proxy.
 ///
 /// RFC 9110 §6.5.1: "A sender MUST NOT generate a trailer field unless the sender knows the
