@@ -3,12 +3,14 @@
 use std::{error::Error as _, sync::Arc};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, Version, header};
 use tokio::time::Instant;
 
 #[cfg(feature = "http2")]
 use super::response::stream::StreamBody;
 use super::{
+    Buffering,
+    answer::{accel, buffer},
     content::Content,
     layer::Shared,
     request::{self, Head},
@@ -17,7 +19,11 @@ use super::{
     upgrade,
     upstream::Address,
 };
-use crate::{Body, BoxError, Error, ErrorKind, Fault, body::answer, semantics::max_forwards};
+use crate::{
+    Body, BoxError, Error, ErrorKind, Fault,
+    body::answer,
+    semantics::{max_forwards, send_file::SendsFiles},
+};
 
 /// Passes a request on. Dropped before its end, it closes the connection that it has taken.
 pub(super) async fn forward<B>(shared: Arc<Shared>, request: Request<B>) -> Response<Body>
@@ -26,21 +32,34 @@ where
     B::Error: Into<BoxError>,
 {
     let version = request.version();
+    let pages = shared.config.error_answers.as_ref();
+    let pages = pages.map(|pages| (pages, pages.note(&request)));
     match try_forward(&shared, request).await {
-        Ok(response) => response,
+        Ok(response) => match pages {
+            Some((pages, asked)) => pages.replace(&asked, response),
+            None => response,
+        },
         Err(Unanswered { error, upstream }) => {
             tell(upstream.as_ref(), &error);
-            let is_disallowed = error.kind() == ErrorKind::MethodNotAllowed;
-            let mut response = answer::refuse_body(error, version);
-            if is_disallowed {
-                // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a
-                // 405 response".
-                let headers = response.headers_mut();
-                headers.insert(header::ALLOW, max_forwards::ALLOW);
+            let response = refusal(error, version);
+            match pages {
+                Some((pages, asked)) => pages.refuse(&asked, response),
+                None => response,
             }
-            response
         }
     }
+}
+
+fn refusal(error: Error, version: Version) -> Response<Body> {
+    let is_disallowed = error.kind() == ErrorKind::MethodNotAllowed;
+    let mut response = answer::refuse_body(error, version);
+    if is_disallowed {
+        // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405
+        // response".
+        let headers = response.headers_mut();
+        headers.insert(header::ALLOW, max_forwards::ALLOW);
+    }
+    response
 }
 
 async fn try_forward<B>(shared: &Shared, request: Request<B>) -> Result<Response<Body>, Unanswered>
@@ -48,16 +67,19 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let config = &shared.config;
+    let config = &*shared.config;
+    let version = request.version();
     let (mut parts, body) = request.into_parts();
     if let Some(answer) = request::answer_here(&mut parts)? {
         return Ok(answer);
     }
+    let sends_files = SendsFiles::of(&parts.extensions);
     let (mut head, mut upgrade) = Head::prepare(config, parts)?;
     let spool = &config.spool;
+    let is_streamed = config.streams(head.path()) || head.is_grpc() || shared.table.speaks_http2();
     let mut content = if body.is_end_stream() {
         Content::Empty
-    } else if config.streams(head.path()) || head.is_grpc() || shared.table.speaks_http2() {
+    } else if is_streamed {
         Content::Streamed(Body::new(spool.guard(body)?))
     } else {
         Content::Spooled(spool.collect(body).await?)
@@ -67,32 +89,32 @@ where
     let deadline = config.total_timeout;
     let deadline = deadline.and_then(|total| Instant::now().checked_add(total));
     let tries = Tries::new(shared, &mut head, &mut content, upgrade.is_some(), deadline);
-    let mut answered = tries.answer().await?;
+    let Answered {
+        head: answer,
+        source,
+        turn,
+        work,
+        session_cookie,
+    } = tries.answer().await?;
 
-    let server = answered.work.server();
+    let server = work.server();
     let by = |error: Error| Unanswered::by(&server, error);
-    let (mut parts, ()) = std::mem::take(&mut answered.head).into_parts();
+    let (mut parts, ()) = answer.into_parts();
     let protocol = response::prepare(&mut parts, config.via.as_ref());
-    if let Some(cookie) = answered.session_cookie.take() {
+    if let Some(cookie) = session_cookie {
         parts.headers.append(header::SET_COOKIE, cookie);
     }
-    if parts.status != StatusCode::SWITCHING_PROTOCOLS
-        && let Some(extended) = upgrade.as_mut().and_then(|wish| wish.extended.take())
-    {
-        extended.declined(&parts).map_err(by)?;
-    }
-    let Answered {
-        source, turn, work, ..
-    } = answered;
-    let call = match source {
-        Source::Call(call) => call,
-        #[cfg(feature = "http2")]
-        Source::Stream(stream) => {
-            let body = StreamBody::new(stream, turn, work, config.read_timeout, deadline);
-            return Ok(Response::from_parts(parts, Body::new(body)));
-        }
-    };
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        let call = match source {
+            Source::Call(call) => call,
+            #[cfg(feature = "http2")]
+            Source::Stream(_) => {
+                let reason = "HTTP/2 knows no 101";
+                return Err(by(
+                    Error::new(ErrorKind::UpstreamProtocol).with_source(reason)
+                ));
+            }
+        };
         let limits = upgrade::Limits {
             idle: config.upgrade_idle_timeout,
             lifetime: config.upgrade_lifetime,
@@ -102,12 +124,57 @@ where
         upgrade::accept(upgrade, protocol, &mut parts, call, held, limits, tunnels).map_err(by)?;
         return Ok(Response::from_parts(parts, Body::empty()));
     }
-    let body = ResponseBody::new(call, turn, work, config.read_timeout);
-    let body = match http_body::Body::is_end_stream(&body) {
-        true => Body::empty(),
-        false => Body::new(body),
+    if let Some(extended) = upgrade.as_mut().and_then(|wish| wish.extended.take()) {
+        extended.declined(&parts).map_err(by)?;
+    }
+    let headers = &mut parts.headers;
+    let said = accel::take_fields(headers, config.accel_fields);
+    accel::take_named_files(headers, sends_files, config.named_files);
+    let is_read_ahead = config.buffering.is_for(headers, said);
+    let own_host = config
+        .sends_own_host()
+        .then(|| head.headers().get(header::HOST));
+    config
+        .rewrites
+        .apply(headers, own_host.flatten(), &head.client().prefix);
+    config.response_headers.apply(headers);
+    let reading = Reading {
+        buffering: is_read_ahead.then_some(&config.buffering),
+        // Clients of HTTP/2 say themselves when the first byte is asked for.
+        may_never_ask: version >= Version::HTTP_2,
+    };
+    let body = match source {
+        Source::Call(call) => {
+            reading
+                .of(ResponseBody::new(call, turn, work, config.read_timeout))
+                .await
+        }
+        #[cfg(feature = "http2")]
+        Source::Stream(stream) => {
+            let body = StreamBody::new(stream, turn, work, config.read_timeout, deadline);
+            reading.of(body).await
+        }
     };
     Ok(Response::from_parts(parts, body))
+}
+
+/// How the body of an answer is read.
+struct Reading<'a> {
+    buffering: Option<&'a Buffering>,
+    may_never_ask: bool,
+}
+
+impl Reading<'_> {
+    async fn of<B>(&self, body: B) -> Body
+    where
+        B: http_body::Body<Data = Bytes, Error = Error> + Send + Unpin + 'static,
+    {
+        match self.buffering {
+            _ if body.is_end_stream() => Body::empty(),
+            None => Body::new(body),
+            Some(buffering) => buffer::read_ahead(body, buffering, self.may_never_ask).await,
+        }
+    }
 }
 
 /// Tells the operator; never what the request held.

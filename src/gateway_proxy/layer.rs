@@ -1,5 +1,6 @@
 //! What you can say to a gateway proxy.
 
+mod answers;
 mod limits;
 mod several;
 #[cfg(feature = "tls")]
@@ -17,9 +18,9 @@ use tower_layer::Layer;
 use self::tls::Tls;
 pub use self::upstream::Upstream;
 use super::{
-    Balance, Ejection, GatewayProxyService, Handle, HashKey, HealthCheck, Retries, Sticky,
-    background::Background, pool::Limits, retry::Budget, table::Table, upgrade::Tunnels,
-    upstream::InvalidUpstream,
+    AccelFields, Balance, Buffering, Ejection, ErrorAnswers, GatewayProxyService, Handle, HashKey,
+    HeaderEdits, HealthCheck, NamedFiles, Retries, Rewrites, Sticky, background::Background,
+    pool::Limits, retry::Budget, table::Table, upgrade::Tunnels, upstream::InvalidUpstream,
 };
 use crate::{
     PathPolicy,
@@ -76,6 +77,13 @@ pub(super) struct Config {
     pub(super) ejection: Ejection,
     pub(super) health_check: Option<HealthCheck>,
     pub(super) retries: Retries,
+    pub(super) buffering: Buffering,
+    pub(super) rewrites: Rewrites,
+    pub(super) request_headers: HeaderEdits,
+    pub(super) response_headers: HeaderEdits,
+    pub(super) error_answers: Option<ErrorAnswers>,
+    pub(super) accel_fields: AccelFields,
+    pub(super) named_files: NamedFiles,
     /// How often names are looked up.
     pub(super) resolve: Option<Duration>,
 }
@@ -157,8 +165,20 @@ impl Config {
             ejection: Ejection::new(),
             health_check: None,
             retries: Retries::new(),
+            buffering: Buffering::new(),
+            rewrites: Rewrites::new(),
+            request_headers: HeaderEdits::new(),
+            response_headers: HeaderEdits::new(),
+            error_answers: None,
+            accel_fields: AccelFields::Take,
+            named_files: NamedFiles::ToLayer,
             resolve: None,
         }
+    }
+
+    /// Whether the upstream is asked by another name than the client's.
+    pub(super) fn sends_own_host(&self) -> bool {
+        self.host != HostPolicy::Keep
     }
 
     /// What a hash is made of, if that decides.

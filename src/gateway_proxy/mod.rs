@@ -104,6 +104,7 @@
 
 #[cfg(feature = "http2")]
 mod activity;
+mod answer;
 mod background;
 mod balance;
 mod content;
@@ -129,6 +130,9 @@ mod upstream;
 #[cfg(feature = "tls")]
 pub use self::layer::tls::{InvalidTls, Tls};
 pub use self::{
+    answer::layer::{
+        AccelFields, Asked, Buffering, ErrorAnswers, HeaderEdits, NamedFiles, Refused, Rewrites,
+    },
     balance::{Balance, HashKey, SameSite, Sticky},
     handle::{Handle, UpstreamHealth, UpstreamStatus},
     health::{Ejection, HealthCheck},

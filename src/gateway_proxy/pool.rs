@@ -71,7 +71,7 @@ struct IdleList {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -111,7 +111,7 @@ pub(super) struct Turn {
 #[derive(Debug)]
 pub(super) enum Link {
     /// A connection of its own.
-    Own(Connection),
+    Own(Box<Connection>),
     /// A part of one.
     #[cfg(feature = "http2")]
     Shared(Http2),
@@ -228,7 +228,7 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, deadline: Option<Instant>) -> Result<Connection, Error> {
+    async fn connect(&self, deadline: Option<Instant>) -> Result<Box<Connection>, Error> {
         let connection = self.dial(self.dialer.connect(), deadline).await?;
         self.connected.fetch_add(1, Ordering::Relaxed);
         Ok(connection)
@@ -259,7 +259,7 @@ impl Pool {
         Ok(made)
     }
 
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self) -> Option<Box<Connection>> {
         // One at a time, so that a closed connection is dropped outside of the lock.
         loop {
             let mut idle = self.idle().connections.pop_back()?;
@@ -281,7 +281,7 @@ impl Pool {
         };
     }
 
-    fn put_back(self: &Arc<Self>, mut connection: Connection) {
+    fn put_back(self: &Arc<Self>, mut connection: Box<Connection>) {
         // Outside of a runtime nobody would close it when it is too old.
         let Ok(runtime) = Handle::try_current() else {
             return;

@@ -138,6 +138,7 @@ impl Head {
             &mut extensions,
             stripped,
         );
+        config.request_headers.apply(&mut headers);
         let head = Self {
             method,
             target: origin_form(uri),

@@ -42,7 +42,10 @@ impl Shared {
     fn route<B>(&self, request: &mut Request<B>) -> Route {
         let config = &self.config;
         if let Err(refusal) = config.paths.enforce(request.uri_mut()) {
-            let response = answer::refuse_path(refusal, request.extensions());
+            let mut response = answer::refuse_path(refusal, request.extensions());
+            if let Some(pages) = &config.error_answers {
+                response = pages.refuse(&pages.note(request), response);
+            }
             return Route::Refused(Box::new(response));
         }
         let path = request.uri().path();

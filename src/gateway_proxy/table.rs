@@ -216,13 +216,11 @@ impl Members {
             .map(|at| &servers[at])
     }
 
-    /// Whether there is a server for another try, after one at `this`.
-    pub(super) fn has_others(&self, tried: &[Arc<Server>], this: &Server, now: Instant) -> bool {
+    /// Whether there is a server for another try, after one at `this`. However it is: to fail there
+    /// is no worse than to fail here.
+    pub(super) fn has_others(&self, tried: &[Arc<Server>], this: &Server) -> bool {
         self.servers.iter().any(|server| {
-            !server.is_draining()
-                && !server.is(this)
-                && !tried.iter().any(|tried| server.is(tried))
-                && server.known.health.is_usable(now)
+            !server.is_draining() && !server.is(this) && !tried.iter().any(|tried| server.is(tried))
         })
     }
 }

@@ -53,7 +53,8 @@ pub(super) struct Answered {
     pub(super) session_cookie: Option<HeaderValue>,
 }
 
-/// What the body of an answer comes out of.
+/// What the body of an answer comes out of. The usual one is the larger, and not worth a box.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Source {
     Call(Call),
     #[cfg(feature = "http2")]
@@ -240,7 +241,7 @@ impl<'a> Tries<'a> {
     async fn send(
         &mut self,
         server: &Server,
-        connection: Connection,
+        connection: Box<Connection>,
         turn: Turn,
         work: Work,
         deadline: Option<Instant>,
@@ -330,7 +331,7 @@ impl<'a> Tries<'a> {
             return Verdict::Answer;
         }
         let members = self.shared.table.members();
-        let others_left = members.has_others(&self.tried, server, now);
+        let others_left = members.has_others(&self.tried, server);
         let attempt = Attempt {
             tries: self.count,
             was_renewed: self.was_renewed,

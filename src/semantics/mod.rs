@@ -24,4 +24,7 @@ pub mod peer;
 pub mod range;
 #[cfg(feature = "gateway-proxy")]
 pub mod retry_after;
+pub mod rewrite;
+#[cfg(any(feature = "gateway-proxy", feature = "static-files"))]
+pub mod send_file;
 pub mod via;

@@ -13,7 +13,7 @@ use http::{
     request::Parts,
 };
 
-use self::named::{OnShelf, take_named};
+use self::named::{OnShelf, announce, take_named};
 use super::{
     answer::{answer, whole},
     find::{Located, find_fixed},
@@ -99,10 +99,11 @@ impl After {
     /// stack. `None` if nothing can come of it.
     pub(super) fn of_inner<B>(
         config: &Arc<Config>,
-        request: &Request<B>,
+        request: &mut Request<B>,
         ends: bool,
     ) -> Option<Box<Self>> {
         let fallbacks = &config.fallbacks;
+        announce(fallbacks, request.extensions_mut());
         let path = request.uri().path();
         let has_pages = !fallbacks.pages.is_empty();
         let leads_on = !fallbacks.accel.is_empty()

@@ -129,11 +129,11 @@ impl<S> StaticFilesService<S> {
         self.ended(response, &head)
     }
 
-    fn pass_on<B>(&self, request: Request<B>) -> ResponseFuture<S, B>
+    fn pass_on<B>(&self, mut request: Request<B>) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>> + Clone,
     {
-        let after = After::of_inner(&self.config, &request, self.ends);
+        let after = After::of_inner(&self.config, &mut request, self.ends);
         let future = Oneshot::new(self.inner.clone(), request);
         ResponseFuture {
             state: State::Inner { future, after },

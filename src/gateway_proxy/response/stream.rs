@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,14 +15,14 @@ use super::broken_off;
 use crate::{
     Error, ErrorKind,
     body::quiet::Quiet,
-    gateway_proxy::{pool::Turn, tries::Work, upstream::http2::Http2Body},
+    gateway_proxy::{pool::Turn, server::Server, tries::Work, upstream::http2::Http2Body},
 };
 
 /// Holds the turn for as long as the answer lasts. Dropped before its end, its stream is reset.
 #[derive(Debug)]
 pub(in crate::gateway_proxy) struct StreamBody {
-    /// `None` when it is over.
-    rest: Option<(Http2Body, Turn, Work)>,
+    body: Http2Body<(Turn, Work)>,
+    server: Arc<Server>,
     quiet: Quiet,
     deadline: Option<Instant>,
 }
@@ -34,9 +35,9 @@ impl StreamBody {
         read_timeout: Duration,
         deadline: Option<Instant>,
     ) -> Self {
-        let is_over = http_body::Body::is_end_stream(&body);
         Self {
-            rest: (!is_over).then_some((body, turn, work)),
+            server: work.server(),
+            body: body.with_lease((turn, work)),
             quiet: Quiet::new(read_timeout),
             deadline,
         }
@@ -52,10 +53,7 @@ impl http_body::Body for StreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let Some((body, _, work)) = &mut this.rest else {
-            return Poll::Ready(None);
-        };
-        let frame = match Pin::new(&mut *body).poll_frame(cx) {
+        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(|failure| failure.into_error())),
             Poll::Pending => {
                 ready!(this.quiet.poll_until(this.deadline, true, cx));
@@ -63,25 +61,17 @@ impl http_body::Body for StreamBody {
             }
         };
         this.quiet.rest();
-        match &frame {
-            Some(Ok(_)) if !body.is_end_stream() => {}
-            Some(Ok(_)) | None => this.rest = None,
-            Some(Err(error)) => {
-                broken_off(work.server().address(), error);
-                this.rest = None;
-            }
+        if let Some(Err(error)) = &frame {
+            broken_off(self.server.address(), error);
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_none()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.rest {
-            None => SizeHint::with_exact(0),
-            Some((body, ..)) => body.size_hint(),
-        }
+        self.body.size_hint()
     }
 }

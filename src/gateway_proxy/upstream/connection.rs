@@ -59,7 +59,7 @@ pub(in crate::gateway_proxy) struct Connection {
 /// A request on a connection, until the end of its answer.
 #[derive(Debug)]
 pub(in crate::gateway_proxy) struct Call {
-    connection: Connection,
+    connection: Box<Connection>,
     method: Method,
     upload: Upload,
     /// How long the body waits to be asked for: the client that asked for it may be the only one
@@ -177,7 +177,7 @@ impl Connection {
 impl Call {
     /// A request is about to be written to this connection.
     pub(in crate::gateway_proxy) fn new(
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         request: Outgoing,
         patience: &Patience,
     ) -> Self {
@@ -243,7 +243,7 @@ impl Call {
             max_head,
             is_uwsgi,
             ..
-        } = &mut self.connection;
+        } = &mut *self.connection;
         if buffer.is_empty() {
             return Ok(None);
         }
@@ -402,7 +402,7 @@ impl Call {
     /// An upstream that answers before it has the whole request (401, 413) may close the
     /// connection without having said so, and with a reset, since there is something it did not
     /// read. What is sent before that arrives is lost.
-    pub(in crate::gateway_proxy) fn into_usable(self) -> Option<Connection> {
+    pub(in crate::gateway_proxy) fn into_usable(self) -> Option<Box<Connection>> {
         let is_usable = self.is_over()
             && self.persists
             && self.upload.was_read()
@@ -413,7 +413,8 @@ impl Call {
 
     /// The stream below, after an answer 101, and what was read of it already.
     pub(in crate::gateway_proxy) fn into_stream(self) -> (Stream, Bytes) {
-        (self.connection.stream, self.connection.buffer.freeze())
+        let Connection { stream, buffer, .. } = *self.connection;
+        (stream, buffer.freeze())
     }
 }
 

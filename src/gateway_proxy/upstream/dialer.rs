@@ -54,9 +54,10 @@ impl Dialer {
     }
 
     /// A connection for one request at a time.
-    pub(in crate::gateway_proxy) async fn connect(&self) -> io::Result<Connection> {
+    pub(in crate::gateway_proxy) async fn connect(&self) -> io::Result<Box<Connection>> {
         let stream = self.stream().await?;
-        Ok(Connection::new(stream, self.address.speech, self.max_head))
+        let connection = Connection::new(stream, self.address.speech, self.max_head);
+        Ok(Box::new(connection))
     }
 
     /// A connection for many requests at once.

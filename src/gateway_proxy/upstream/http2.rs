@@ -43,7 +43,7 @@ use self::{
 };
 pub(in crate::gateway_proxy) use self::{
     failure::{Failure, Kind},
-    head::{prepare, prepare_answer},
+    head::prepare,
 };
 use crate::Body;
 

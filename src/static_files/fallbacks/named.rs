@@ -5,17 +5,18 @@ use std::{
     path::{Component, PathBuf},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode;
 
 use super::Fallbacks;
 use crate::{
-    semantics::{mount::Prefix, path::decode},
+    semantics::{
+        mount::Prefix,
+        path::decode,
+        send_file::{SendsFiles, X_ACCEL_REDIRECT, X_SENDFILE},
+    },
     static_files::target::file_name,
 };
-
-const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
-const X_SENDFILE: HeaderName = HeaderName::from_static("x-sendfile");
 
 /// What nginx takes from the application besides, and keeps for itself.
 const X_ACCEL: [HeaderName; 4] = [
@@ -30,6 +31,22 @@ const X_ACCEL: [HeaderName; 4] = [
 pub(super) struct OnShelf {
     pub(super) shelf: usize,
     pub(super) name: PathBuf,
+}
+
+/// Tells the service inside what it may name, so that it does not keep it to itself.
+pub(super) fn announce(fallbacks: &Fallbacks, extensions: &mut Extensions) {
+    if fallbacks.accel.is_empty() && fallbacks.sendfile.is_empty() {
+        return;
+    }
+    // Another layer of this kind may stand outside.
+    let mut sends = SendsFiles::of(extensions);
+    if !fallbacks.accel.is_empty() {
+        sends = sends.accel_redirect();
+    }
+    if !fallbacks.sendfile.is_empty() {
+        sends = sends.sendfile();
+    }
+    extensions.insert(sends);
 }
 
 /// Takes out of an answer what is for this layer alone. `None` if that names no file,

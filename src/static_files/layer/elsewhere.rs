@@ -169,6 +169,8 @@ impl StaticFiles {
     ///
     /// A framework that gives every answer a `Content-Type` has to take it off, or to give it that
     /// of the file. None of the rules for headers count for these files, and no cache keeps them.
+    /// Services inside are told that files are sent
+    /// ([`SendsFiles`](crate::semantics::send_file::SendsFiles)), so that a proxy passes the field on.
     /// Each request costs a copy of the few fields of it that a file is answered by.
     ///
     /// # Panics

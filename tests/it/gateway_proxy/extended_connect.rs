@@ -21,6 +21,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, handshake::server, protocol::Role},
 };
 use tower_gateway::GatewayProxy;
+use tower_gateway::gateway_proxy::Retries;
 
 use super::{lines, to};
 use crate::support::{
@@ -128,7 +129,8 @@ async fn a_websocket_over_http2_reaches_an_upstream_of_http1() {
             }
         }
     });
-    let front = front(GatewayProxy::to(&url).unwrap()).await;
+    let proxy = GatewayProxy::to(&url).unwrap().retries(Retries::none());
+    let front = front(proxy).await;
     let mut client = client(&front).await;
     let response = connect(&mut client, Some("websocket")).await;
     assert_eq!(response.status(), 200);

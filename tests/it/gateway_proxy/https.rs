@@ -10,6 +10,7 @@ use tokio::{
     net::TcpListener,
 };
 use tower::service_fn;
+use tower_gateway::gateway_proxy::Retries;
 use tower_gateway::{Body, Error, ErrorKind, GatewayProxy, gateway_proxy::Tls};
 
 use super::{call, get, kind, post, text};
@@ -126,7 +127,7 @@ async fn a_client_certificate_is_shown() {
 async fn who_does_not_speak_tls_is_502_and_who_says_nothing_504() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let proxy = GatewayProxy::to(&url).unwrap();
+    let proxy = GatewayProxy::to(&url).unwrap().retries(Retries::none());
     let proxy = proxy.connect_timeout(Duration::from_millis(100));
     let response = call(&proxy, get("/")).await;
     assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);

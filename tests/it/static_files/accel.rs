@@ -1,6 +1,13 @@
 //! `X-Accel-Redirect` and `X-Sendfile`: what may be named, and what is sent.
 
-use tower_gateway::{StaticFiles, semantics::negotiate::Coding};
+use http::Response;
+use tower_gateway::{
+    Body, StaticFiles,
+    semantics::{
+        negotiate::Coding,
+        send_file::{SendsFiles, X_ACCEL_REDIRECT, X_SENDFILE},
+    },
+};
 
 use super::{
     inside::{Inside, write_settled},
@@ -303,4 +310,32 @@ async fn a_missing_file_has_the_page_of_its_error() {
         .behind(&files, "GET", "/x", &[])
         .await;
     assert_eq!(got.text(), "mine");
+}
+
+#[tokio::test]
+async fn the_service_inside_is_told_what_it_may_name() {
+    let site = site();
+    let inside = Inside::new(|request| {
+        let sends = SendsFiles::of(request.extensions());
+        let told = [X_ACCEL_REDIRECT, X_SENDFILE].map(|name| sends.by(&name));
+        Response::new(Body::from(format!("{told:?}")))
+    });
+    let root = site.protected.root();
+    let plain = site.public.files().at("/static");
+    let cases = [
+        (plain.clone(), "[false, false]"),
+        (
+            plain.clone().accel_redirect("/protected", &root),
+            "[true, false]",
+        ),
+        (plain.clone().sendfile(&root), "[false, true]"),
+        (
+            plain.accel_redirect("/protected", &root).sendfile(&root),
+            "[true, true]",
+        ),
+    ];
+    for (files, told) in cases {
+        let got = inside.behind(&files, "GET", "/x", &[]).await;
+        assert_eq!(got.text(), told);
+    }
 }

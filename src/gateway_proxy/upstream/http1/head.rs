@@ -69,7 +69,8 @@ pub(in crate::gateway_proxy::upstream) fn answer(
         return Err(BadAnswer("its head is too large"));
     }
     let code = parsed.code.unwrap_or_default();
-    let status = StatusCode::from_u16(code).map_err(|_| BadAnswer("its status is not one"))?;
+    let status =
+        StatusCode::from_u16(code).map_err(|_invalid| BadAnswer("its status is not one"))?;
     let version = match parsed.version {
         Some(0) => Version::HTTP_10,
         _ => Version::HTTP_11,
@@ -167,9 +168,9 @@ impl Spans {
         for span in &self.spans[..self.count] {
             let [name, name_end, value, value_end] = span.map(|at| at as usize);
             let name = HeaderName::from_bytes(&head[name..name_end])
-                .map_err(|_| BadAnswer("the name of a field is not one"))?;
+                .map_err(|_invalid| BadAnswer("the name of a field is not one"))?;
             let value = HeaderValue::from_maybe_shared(head.slice(value..value_end))
-                .map_err(|_| BadAnswer("the value of a field is not one"))?;
+                .map_err(|_invalid| BadAnswer("the value of a field is not one"))?;
             headers.append(name, value);
         }
         Ok(headers)

@@ -4,6 +4,7 @@ pub(super) mod chunked;
 pub(super) mod framing;
 pub(super) mod head;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use std::{error, fmt};

@@ -1,7 +1,7 @@
 //! From an HTTP/1.1 head to one of HTTP/2, and back.
 
 use ::http::{
-    HeaderValue, Request, Uri, Version, header, response,
+    HeaderValue, Request, Uri, Version, header,
     uri::{Authority, PathAndQuery, Scheme},
 };
 
@@ -52,13 +52,6 @@ fn authority(host: Option<HeaderValue>) -> Result<Authority, Error> {
         return Err(bad_request("its host has a user name"));
     }
     Ok(authority)
-}
-
-/// Makes the head of an answer one that HTTP/1.1 knows.
-pub(in crate::gateway_proxy) fn prepare_answer(parts: &mut response::Parts) {
-    // RFC 9113 §8.2.2 calls an answer with such a field malformed, and h2 refuses the best known.
-    hop::strip_response(&mut parts.headers);
-    parts.version = Version::HTTP_11;
 }
 
 fn bad_request(source: impl Into<BoxError>) -> Error {

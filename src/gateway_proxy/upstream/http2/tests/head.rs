@@ -78,17 +78,3 @@ fn what_is_of_the_connection_stays_there() {
     let request = prepared("/", &[("host", "h"), ("te", "gzip")]).unwrap();
     assert!(request.headers().is_empty());
 }
-
-#[test]
-fn an_answer_becomes_one_of_http1() {
-    let answer = Response::builder()
-        .version(Version::HTTP_2)
-        .header("proxy-connection", "close")
-        .header("te", "trailers")
-        .header("set-cookie", "a")
-        .header("set-cookie", "b");
-    let (mut parts, ()) = answer.body(()).unwrap().into_parts();
-    prepare_answer(&mut parts);
-    assert_eq!(parts.version, Version::HTTP_11);
-    assert_eq!(parts.headers.len(), 2);
-}
