@@ -195,15 +195,17 @@ impl Pool {
     /// A connection that has room for one more request, or a new one.
     #[cfg(feature = "http2")]
     async fn share(&self, need: Need) -> std::io::Result<Http2> {
+        let asked = Instant::now();
         let mut shared = self.shared.lock().await;
         shared.retain(|shared| {
             shared.connection.is_open() && shared.opened.elapsed() < self.limits.max_age
         });
-        let has_room =
-            |shared: &&Shared| shared.connection.streams() < shared.connection.max_streams();
-        if need == Need::Any
-            && let Some(shared) = shared.iter().find(has_room)
-        {
+        // Those whose connection broke ask together for a fresh one, and it is fresh for all of them.
+        let will_do = |shared: &&Shared| {
+            let has_room = shared.connection.streams() < shared.connection.max_streams();
+            has_room && (need == Need::Any || shared.opened >= asked)
+        };
+        if let Some(shared) = shared.iter().find(will_do) {
             return Ok(shared.connection.clone());
         }
         let connection = self.dialer.connect_shared().await?;
@@ -308,10 +310,16 @@ impl Pool {
         };
     }
 
-    /// Closes every connection that nobody uses.
+    /// Closes every connection that nobody uses; one that carries many requests closes behind the
+    /// last of them.
     pub(super) fn close_idle(&self) {
         let idle = std::mem::take(&mut self.idle().connections);
         drop(idle);
+        // While it is locked, one is being made for somebody who is here already.
+        #[cfg(feature = "http2")]
+        if let Ok(mut shared) = self.shared.try_lock() {
+            shared.clear();
+        }
     }
 
     /// Closes what is too old. When the next is; `None` when nothing is left.

@@ -40,7 +40,8 @@ impl GatewayProxy {
 
     /// How many connections to the upstream are used at once. Defaults to 512.
     ///
-    /// A connection counts until the body of its answer is over, an upgraded one until it ends.
+    /// A connection counts until the body of its answer is over, an upgraded one until it ends. Of
+    /// those of HTTP/2, which carry many requests at once, each request counts.
     /// Set it to what the upstream can work on: more only wait in its backlog, where they cannot
     /// be told to go away.
     ///
@@ -75,7 +76,8 @@ impl GatewayProxy {
     ///
     /// It should be shorter than the upstream's own limit, or requests are sent into connections
     /// that are being closed: Gunicorn's `keepalive` is 2 seconds, and says so nowhere on the
-    /// wire.
+    /// wire. One of HTTP/2 says when it is to be used no more, and is kept until then, or until it
+    /// is [too old](GatewayProxy::max_connection_age).
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.idle = timeout)
     }
@@ -108,7 +110,8 @@ impl GatewayProxy {
     /// "A proxy MUST NOT automatically retry non-idempotent requests." So a `POST`, and a request
     /// whose body is [streamed](GatewayProxy::stream_requests), gets a connection of its own,
     /// which costs a round trip to the upstream. With it, now and then such a request is answered
-    /// 502, as nginx does.
+    /// 502, as nginx does. Over HTTP/2 every request shares connections: an upstream that closes one
+    /// says which requests it has not begun.
     pub fn reuse_for_every_request(self) -> Self {
         self.with(|config| config.reuses_always = true)
     }

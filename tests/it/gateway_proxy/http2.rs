@@ -13,12 +13,8 @@ use futures_util::future::join_all;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::{body::Incoming, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{
-    net::TcpStream,
-    sync::{Barrier, mpsc},
-};
+use hyper::body::Incoming;
+use tokio::sync::{Barrier, mpsc};
 use tower::service_fn;
 use tower_gateway::{Body, BoxError, ErrorKind, GatewayProxy, gateway_proxy::Tls};
 
@@ -33,16 +29,16 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Body>, Infallible> 
     Ok(Response::new(Body::new(request.into_body())))
 }
 
-type Frames = mpsc::Sender<Result<Frame<Bytes>, BoxError>>;
+pub type Frames = mpsc::Sender<Result<Frame<Bytes>, BoxError>>;
 
 /// A body that is sent by hand.
-fn channel() -> (Frames, Body) {
+pub fn channel() -> (Frames, Body) {
     let (sender, mut receiver) = mpsc::channel(1);
     let frames = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
     (sender, Body::new(StreamBody::new(frames)))
 }
 
-fn data(text: &'static str) -> Result<Frame<Bytes>, BoxError> {
+pub fn data(text: &'static str) -> Result<Frame<Bytes>, BoxError> {
     Ok(Frame::data(Bytes::from_static(text.as_bytes())))
 }
 
@@ -103,68 +99,6 @@ async fn an_upstream_that_speaks_http1_is_502() {
     let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
     let response = call(&proxy, get("/")).await;
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
-}
-
-/// As a gRPC server answers: messages back for messages, and the status in trailers.
-async fn grpc(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    assert_eq!(request.headers()["te"], "trailers");
-    assert_eq!(request.headers()["content-type"], "application/grpc");
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", "0".parse().unwrap());
-    let body = request.into_body();
-    let body = body.with_trailers(async { Some(Ok(trailers)) });
-    let response = Response::builder().header("content-type", "application/grpc");
-    Ok(response.body(Body::new(body)).unwrap())
-}
-
-/// A gRPC client over a whole stack: hyper, the proxy, hyper.
-async fn grpc_client() -> (
-    http2::SendRequest<Body>,
-    (server::TestServer, server::TestServer),
-) {
-    let upstream = server::spawn(service_fn(grpc)).await;
-    let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
-    let front = server::spawn(tower::ServiceBuilder::new().service(proxy)).await;
-    let stream = TokioIo::new(TcpStream::connect(front.addr).await.unwrap());
-    let (client, connection) = http2::handshake(TokioExecutor::new(), stream)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    (client, (upstream, front))
-}
-
-fn grpc_request(body: Body) -> Request<Body> {
-    Request::post("http://localhost/package.Service/Method")
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(body)
-        .unwrap()
-}
-
-#[tokio::test]
-async fn a_unary_grpc_call_and_its_status() {
-    let (mut client, _servers) = grpc_client().await;
-    let request = grpc_request(Body::from("message"));
-    let response = client.send_request(request).await.unwrap();
-    let body = response.into_body().collect().await.unwrap();
-    assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
-    assert_eq!(body.to_bytes(), "message");
-}
-
-#[tokio::test]
-async fn a_grpc_stream_goes_both_ways_at_once() {
-    let (mut client, _servers) = grpc_client().await;
-    let (sender, body) = channel();
-    let response = client.send_request(grpc_request(body)).await.unwrap();
-    let mut body = response.into_body();
-    for message in ["one", "two", "three"] {
-        sender.send(data(message)).await.unwrap();
-        let frame = body.frame().await.unwrap().unwrap();
-        assert_eq!(frame.into_data().unwrap(), message);
-    }
-    drop(sender);
-    let rest = body.collect().await.unwrap();
-    assert_eq!(rest.trailers().unwrap()["grpc-status"], "0");
 }
 
 #[tokio::test]
@@ -242,4 +176,49 @@ async fn over_a_unix_socket() {
     let proxy = GatewayProxy::to(&format!("h2c+unix:{}", path.display())).unwrap();
     assert_eq!(text(call(&proxy, post("/", "hello")).await).await, "hello");
     serving.abort();
+}
+
+#[tokio::test]
+async fn those_whose_connection_broke_share_the_next_one() {
+    use hyper::{server::conn::http2, service::service_fn};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    const REQUESTS: usize = 50;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("h2c://{}", listener.local_addr().unwrap());
+    let all_here = Arc::new(Barrier::new(REQUESTS + 1));
+    let upstream = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        for number in 0.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            let arriving = Arc::clone(&all_here);
+            let service = service_fn(move |_| {
+                let arriving = Arc::clone(&arriving);
+                async move {
+                    if number == 0 {
+                        arriving.wait().await;
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, Infallible>(Response::new(Body::from("ok")))
+                }
+            });
+            let serving = http2::Builder::new(TokioExecutor::new());
+            let serving = connections.spawn(async move {
+                serving
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await
+                    .ok();
+            });
+            if number == 0 {
+                all_here.wait().await;
+                serving.abort();
+            }
+        }
+    });
+    let proxy = GatewayProxy::to(&url).unwrap();
+    let answers = (0..REQUESTS).map(|_| async { text(call(&proxy, get("/")).await).await });
+    let answers = join_all(answers).await;
+    assert!(answers.iter().all(|answer| answer == "ok"), "{answers:?}");
+    assert_eq!(proxy.handle().upstreams()[0].connected, 2);
+    upstream.abort();
 }

@@ -7,6 +7,8 @@ mod extended_connect;
 mod fault_table;
 mod faults;
 mod forwarding;
+#[cfg(all(feature = "http2", feature = "serve"))]
+mod grpc;
 #[cfg(feature = "http2")]
 mod http2;
 #[cfg(feature = "tls")]

@@ -2,6 +2,8 @@
 
 pub mod alone;
 pub mod awaited;
+#[cfg(feature = "serve")]
+pub mod front;
 pub mod log;
 pub mod process;
 pub mod python;
