@@ -204,7 +204,7 @@ impl<'a> Tries<'a> {
         let deadline = self.deadline_of_try();
         let lease = match turn {
             Some(turn) => turn.renew(deadline).await,
-            None => server.pool().lease(self.need(), deadline).await,
+            None => server.pool().lease(self.need(server), deadline).await,
         };
         let lease = lease.map_err(|error| Failure::unsent(error, None))?;
         let Lease { link, turn } = lease;
@@ -257,7 +257,9 @@ impl<'a> Tries<'a> {
             Ok(block) => block,
             Err(error) => return Err(Failure::unsent(error, Some(turn))),
         };
-        let is_held = self.head.holds(self.content);
+        // The uwsgi protocol has no way to ask for a body.
+        let can_ask = server.address().speech != Speech::Uwsgi;
+        let is_held = can_ask && self.head.holds(self.content);
         let (body, coding) = self.content.take();
         let request = Outgoing {
             method: self.head.method.clone(),

@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod endurance;
+#[cfg(feature = "serve")]
+mod expect;
 mod extended_connect;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod fault_table;
