@@ -42,11 +42,8 @@ impl Shared {
     fn route<B>(&self, request: &mut Request<B>) -> Route {
         let config = &self.config;
         if let Err(refusal) = config.paths.enforce(request.uri_mut()) {
-            let mut response = answer::refuse_path(refusal, request.extensions());
-            if let Some(pages) = &config.error_answers {
-                response = pages.refuse(&pages.note(request), response);
-            }
-            return Route::Refused(Box::new(response));
+            let response = answer::refuse_path(refusal, request.extensions());
+            return Route::Refused(Box::new(self.drawn(request, response)));
         }
         let path = request.uri().path();
         let is_ours = config.prefixes.is_empty()
@@ -61,6 +58,19 @@ impl Shared {
             request.extensions_mut().insert(client);
         }
         Route::Inner
+    }
+
+    /// What is nobody's, where the proxy ends the stack.
+    fn not_found<B>(&self, request: &Request<B>) -> Response<Body> {
+        self.drawn(request, answer::plain(StatusCode::NOT_FOUND))
+    }
+
+    /// The user's page in place of this answer, if there is one.
+    fn drawn<B>(&self, request: &Request<B>, plain: Response<Body>) -> Response<Body> {
+        match &self.config.error_answers {
+            Some(pages) => pages.refuse(&pages.note(request), plain),
+            None => plain,
+        }
     }
 }
 
@@ -81,9 +91,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> ProxyFuture {
         ProxyFuture(match self.shared.route(&mut request) {
             Route::Upstream => Proxying::forward(&self.shared, request),
-            Route::Inner => {
-                Proxying::Answered(Some(Box::new(answer::plain(StatusCode::NOT_FOUND))))
-            }
+            Route::Inner => Proxying::Answered(Some(Box::new(self.shared.not_found(&request)))),
             Route::Refused(response) => Proxying::Answered(Some(response)),
         })
     }

@@ -1,5 +1,7 @@
 //! GatewayProxy in front of upstreams that are scripts over bytes.
 
+#[cfg(feature = "serve")]
+mod answers;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod endurance;
 #[cfg(feature = "serve")]
