@@ -1,16 +1,17 @@
 //! The whole way: a client over a socket, this crate, a real server, a real application.
 
 mod accel;
+mod applications;
 mod browser;
 mod collectstatic;
 mod curl;
 mod django;
+mod everywhere;
 mod files;
 mod flask;
 mod redbot;
 mod rolling;
 mod tornado;
-mod uwsgi;
 mod uwsgi_protocol;
 mod video;
 mod websockets;

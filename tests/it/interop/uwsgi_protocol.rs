@@ -1,6 +1,6 @@
 //! Django and Flask behind uWSGI and Gunicorn, by the uwsgi protocol.
 
-use std::{net::SocketAddr, process::Command};
+use std::net::SocketAddr;
 
 use http::{Request, Response, uri::Scheme};
 use http_body_util::BodyExt;
@@ -9,29 +9,16 @@ use tokio::net::TcpSocket;
 use tower::{Layer, ServiceExt};
 use tower_gateway::{Body, Error, ErrorKind, GatewayProxy, PathDispatch};
 
-use super::Gateway;
+use super::{
+    Gateway,
+    applications::{Place, Server, Speech},
+};
 use crate::support::{
     log,
-    process::Process,
-    python::{self, PASSWORD, Site},
+    python::Site,
     raw::{self, Answer, exchange, read_answer},
-    session::{Session, sha256},
+    session::sha256,
 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Server {
-    Uwsgi,
-    /// Gunicorn with workers that close behind each answer.
-    Sync,
-    /// Gunicorn with workers that keep connections.
-    Threads,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Tcp,
-    Unix,
-}
 
 const EVERYWHERE: [(Server, Place); 6] = [
     (Server::Uwsgi, Place::Tcp),
@@ -41,92 +28,6 @@ const EVERYWHERE: [(Server, Place); 6] = [
     (Server::Threads, Place::Tcp),
     (Server::Threads, Place::Unix),
 ];
-
-/// An application that is asked by the uwsgi protocol, for as long as a test holds it.
-struct Application {
-    url: String,
-    _process: Process,
-    _directory: tempfile::TempDir,
-}
-
-impl Server {
-    fn program(self) -> &'static str {
-        match self {
-            Self::Uwsgi => "uwsgi",
-            Self::Sync | Self::Threads => "gunicorn",
-        }
-    }
-
-    fn flask(self, place: Place) -> Application {
-        let command = python::command(self.program(), &python::applications());
-        self.start(place, command, "flask_app:app")
-    }
-
-    fn django(self, place: Place, site: &Site) -> Application {
-        let command = site.command(self.program());
-        self.start(place, command, "config.wsgi:application")
-    }
-
-    fn start(self, place: Place, mut command: Command, application: &str) -> Application {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("socket");
-        let socket = socket.to_str().unwrap();
-        let at = match (self, place) {
-            (_, Place::Tcp) => "127.0.0.1:0".to_owned(),
-            (Self::Uwsgi, Place::Unix) => socket.to_owned(),
-            (_, Place::Unix) => format!("unix:{socket}"),
-        };
-        match self {
-            Self::Uwsgi => command
-                .args(["--master", "--processes", "2", "--die-on-term"])
-                .args(["--need-app", "--module", application, "--socket", &at]),
-            Self::Sync | Self::Threads => command
-                .args(["--protocol", "uwsgi", "--no-control-socket"])
-                .args(["--graceful-timeout", "2", "--bind", &at, application]),
-        };
-        match self {
-            Self::Uwsgi => {}
-            Self::Sync => _ = command.args(["--worker-class", "sync", "--workers", "2"]),
-            Self::Threads => _ = command.args(["--worker-class", "gthread", "--threads", "4"]),
-        }
-        let mut process = Process::start(command);
-        let line = match self {
-            Self::Uwsgi => {
-                let line = process.wait_for("uwsgi socket 0 bound to");
-                process.wait_for("spawned uWSGI worker 2");
-                line
-            }
-            Self::Sync | Self::Threads => process.wait_for("Listening at:"),
-        };
-        let url = match place {
-            Place::Tcp => format!("uwsgi://{}", address_in(&line)),
-            Place::Unix => format!("uwsgi+unix:{socket}"),
-        };
-        Application {
-            url,
-            _process: process,
-            _directory: directory,
-        }
-    }
-}
-
-/// `127.0.0.1:port`, wherever it is in a line of a server's log.
-fn address_in(line: &str) -> SocketAddr {
-    let at = line.find("127.0.0.1:").unwrap();
-    let rest = &line[at..];
-    let end = rest.find([' ', '/', '"']).unwrap_or(rest.len());
-    rest[..end].parse().unwrap()
-}
-
-impl Application {
-    fn proxy(&self) -> GatewayProxy {
-        GatewayProxy::to(&self.url).unwrap()
-    }
-
-    async fn behind_gateway(&self) -> Gateway {
-        Gateway::start(&python::mysite().join("static"), self.proxy()).await
-    }
-}
 
 fn json(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("not JSON: {answer:?}"))
@@ -154,7 +55,7 @@ async fn call(proxy: &GatewayProxy, request: http::request::Builder) -> Response
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_arrive_as_they_were_sent() {
     for (server, place) in EVERYWHERE {
-        let application = server.flask(place);
+        let application = server.flask(Speech::Uwsgi, place);
         let gateway = application.behind_gateway().await;
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
             for (framing, body) in [
@@ -203,7 +104,7 @@ async fn requests_arrive_as_they_were_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_is_read_once_whoever_reads_it() {
     for (server, place) in EVERYWHERE {
-        let application = server.flask(place);
+        let application = server.flask(Speech::Uwsgi, place);
         let gateway = application.behind_gateway().await;
         // Gunicorn would decode it once more, and it is not known yet who is there.
         let unknown = raw::get(gateway.addr, "/echo/%2570rivate").await;
@@ -221,100 +122,6 @@ async fn a_path_is_read_once_whoever_reads_it() {
         ] {
             let told = json(&raw::get(gateway.addr, path).await);
             assert_eq!(told["path"], read, "{server:?} {place:?} {path}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn responses_arrive_as_they_were_sent() {
-    for (server, place) in EVERYWHERE {
-        let application = server.flask(place);
-        let gateway = application.behind_gateway().await;
-        let context = format!("{server:?} {place:?}");
-        let cookies = raw::get(gateway.addr, "/set-cookies").await;
-        assert_eq!(
-            cookies.header_all("set-cookie"),
-            ["first=1; Path=/", "second=2; HttpOnly; Path=/"],
-            "{context}"
-        );
-        // Without a Content-Length the answer ends with the connection.
-        let streamed = raw::get(gateway.addr, "/stream?n=3").await;
-        assert_eq!(streamed.text(), "line 0\nline 1\nline 2\n", "{context}");
-        assert!(streamed.complete, "{context}");
-        for status in [200, 201, 204, 304, 400, 404, 418, 500, 503] {
-            let answer = raw::get(gateway.addr, &format!("/status/{status}")).await;
-            assert_eq!(answer.status, status, "{context}");
-        }
-        let redirect = raw::get(gateway.addr, "/redirect").await;
-        let location = redirect.header("location");
-        assert_eq!(
-            (redirect.status, location),
-            (302, Some("/echo")),
-            "{context}"
-        );
-        for _ in 0..3 {
-            let head = "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-            let head = exchange(gateway.addr, head).await;
-            let length = head.header("content-length");
-            assert_eq!((head.status, length), (200, Some("17")), "{context}");
-            let hello = raw::get(gateway.addr, "/").await;
-            assert_eq!(hello.text(), "hello from flask\n", "{context}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn django_has_its_forms_its_uploads_and_its_sessions() {
-    for (server, place) in EVERYWHERE {
-        let site = Site::new();
-        let application = server.django(place, &site);
-        let gateway = Gateway::start(&site.static_root(), application.proxy()).await;
-        let context = format!("{server:?} {place:?}");
-        let mut session = Session::new(gateway.addr);
-
-        session.get("/").await;
-        let posted = session
-            .post_form("/", &[("text", "Does <this> & that work?")])
-            .await;
-        assert_eq!(posted.status, 302, "{context} {posted:?}");
-        let location = posted.header("location").unwrap().to_owned();
-        let page = session.get(&location).await.text();
-        assert!(
-            page.contains("Does &lt;this&gt; &amp; that work?"),
-            "{context}"
-        );
-        let mut stranger = Session::new(gateway.addr);
-        let refused = stranger.post_form("/", &[("text", "no token")]).await;
-        assert_eq!(refused.status, 403, "{context}");
-
-        const LOGIN: &str = "/admin/login/?next=/admin/";
-        session.get(LOGIN).await;
-        let fields = [
-            ("username", "admin"),
-            ("password", PASSWORD),
-            ("next", "/admin/"),
-        ];
-        let entered = session.post_form(LOGIN, &fields).await;
-        let location = entered.header("location");
-        assert_eq!(
-            (entered.status, location),
-            (302, Some("/admin/")),
-            "{context}"
-        );
-        assert_eq!(session.get("/admin/questions/question/").await.status, 200);
-
-        let content: Vec<_> = (0..1 << 20).map(|i| (i % 251) as u8).collect();
-        session.get("/upload/").await;
-        let upload = session.post_file("/upload/", "one.bin", &content).await;
-        assert_eq!(upload.status, 200, "{context} {}", upload.text());
-        assert_eq!(json(&upload)["sha256"], sha256(&content), "{context}");
-
-        for target in ["/download/1/", "/download/1/?length=1"] {
-            let download = raw::get(gateway.addr, target).await;
-            let has_length = download.header("content-length").is_some();
-            assert_eq!(has_length, target.contains("length"), "{context}");
-            assert!(download.complete, "{context}");
-            assert!(download.body == content, "{context} {target}");
         }
     }
 }
@@ -342,7 +149,7 @@ async fn the_application_learns_who_asks_and_no_client_can_lie_about_it() {
                    Proxy: evil.example\r\nX-Mine: kept\r\n\r\n";
     for (server, place) in EVERYWHERE {
         let site = Site::new();
-        let application = server.django(place, &site);
+        let application = server.django(Speech::Uwsgi, place, &site);
         for scheme in [Scheme::HTTP, Scheme::HTTPS] {
             let proxy = application.proxy().forwarded_scheme(scheme.clone());
             let gateway = Gateway::start(&site.static_root(), proxy).await;
@@ -393,7 +200,7 @@ async fn the_application_learns_who_asks_and_no_client_can_lie_about_it() {
 /// application has to read `X-Forwarded-Prefix`.)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mounted_application_is_told_its_prefix() {
-    let application = Server::Uwsgi.flask(Place::Unix);
+    let application = Server::Uwsgi.flask(Speech::Uwsgi, Place::Unix);
     let inner = tower::service_fn(async |_: Request<Body>| {
         Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
     });
@@ -423,7 +230,7 @@ async fn a_mounted_application_is_told_its_prefix() {
 #[tokio::test]
 async fn a_connection_is_kept_where_the_server_keeps_it() {
     for (server, is_kept) in [(Server::Sync, false), (Server::Threads, true)] {
-        let application = server.flask(Place::Tcp);
+        let application = server.flask(Speech::Uwsgi, Place::Tcp);
         let proxy = application.proxy();
         let mut ports = Vec::new();
         for _ in 0..3 {
@@ -445,7 +252,7 @@ async fn a_connection_is_kept_where_the_server_keeps_it() {
 #[tokio::test]
 async fn what_is_too_much_for_the_server_is_told_to_the_operator() {
     for (server, status) in [(Server::Uwsgi, 502), (Server::Threads, 200)] {
-        let application = server.flask(Place::Unix);
+        let application = server.flask(Speech::Uwsgi, Place::Unix);
         let proxy = application.proxy();
         let large = || Request::get("/echo").header("x-large", "v".repeat(5000));
         let many = || {
@@ -471,7 +278,7 @@ async fn what_is_too_much_for_the_server_is_told_to_the_operator() {
 /// The size of a request has two bytes. What is beyond is not sent.
 #[tokio::test]
 async fn what_is_too_much_for_the_protocol_is_the_client_s_fault() {
-    let application = Server::Threads.flask(Place::Unix);
+    let application = Server::Threads.flask(Speech::Uwsgi, Place::Unix);
     let proxy = application.proxy();
     let large = |length| Request::get("/echo").header("x-large", "v".repeat(length));
     assert_eq!(call(&proxy, large(64_000)).await.status(), 200);
