@@ -119,6 +119,7 @@ mod probe;
 mod request;
 mod response;
 mod retry;
+mod seen;
 mod server;
 mod service;
 mod statuses;
