@@ -201,6 +201,13 @@ impl<'a> Tries<'a> {
     ) -> Result<Answered, Failure> {
         let work = Work(InFlight::start(Arc::clone(server)));
         server.count_request();
+        if server.address().speech == Speech::Uwsgi {
+            let spool = &self.shared.config.spool;
+            let measured = self.content.measure(spool).await;
+            if measured.map_err(|error| Failure::unsent(error, None))? {
+                self.head.reframe(self.content);
+            }
+        }
         let deadline = self.deadline_of_try();
         let lease = match turn {
             Some(turn) => turn.renew(deadline).await,
@@ -251,8 +258,13 @@ impl<'a> Tries<'a> {
             Ok(block) => block,
             Err(error) => return Err(Failure::unsent(error, Some(turn))),
         };
-        let is_held = self.head.holds(self.content);
-        let (body, coding) = self.content.take();
+        // A server that speaks uwsgi asks for nothing, and has to be told a length.
+        let is_uwsgi = server.address().speech == Speech::Uwsgi;
+        let is_held = !is_uwsgi && self.head.holds(self.content);
+        let (body, coding) = match is_uwsgi {
+            false => self.content.take(),
+            true => self.content.take_measured(),
+        };
         let request = Outgoing {
             method: self.head.method.clone(),
             head: bytes,
@@ -271,7 +283,7 @@ impl<'a> Tries<'a> {
             Ok(head) => {
                 // A try has a limit of its own; the body of its answer has that of the whole.
                 call.set_deadline(self.deadline);
-                if server.address().speech == Speech::Uwsgi {
+                if is_uwsgi {
                     server.known.learn_reading(head.headers());
                 }
                 Ok(Answered {

@@ -279,10 +279,11 @@ fn separator(name: &HeaderName) -> &'static [u8] {
 /// Whether a field becomes a variable: only where its name becomes one that no other field can
 /// have, and that no server gives a meaning of its own.
 ///
+/// `Expect` and `Trailer` speak of how the body comes here; the application gets it as a whole.
 /// `Proxy` would be `HTTP_PROXY`, by which libraries find their proxy (CVE-2016-5385).
 fn is_passed(name: &HeaderName) -> bool {
     let text = name.as_str();
-    *name != header::CONTENT_LENGTH
+    ![header::CONTENT_LENGTH, header::EXPECT, header::TRAILER].contains(name)
         && text != "proxy"
         && !hop::is_hop_by_hop(name)
         && text
