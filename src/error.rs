@@ -82,6 +82,37 @@ pub enum ErrorKind {
     UpstreamTimeout,
 }
 
+impl ErrorKind {
+    /// Its name in snake case, for labels and fields: `upstream_reset`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        use ErrorKind::*;
+        match self {
+            BadPath => "bad_path",
+            BadRequest => "bad_request",
+            RequestBodyIncomplete => "request_body_incomplete",
+            RequestBodyTimeout => "request_body_timeout",
+            RequestBodyTooLarge => "request_body_too_large",
+            RequestHeadTooLarge => "request_head_too_large",
+            UnknownTransferCoding => "unknown_transfer_coding",
+            UnsupportedMethod => "unsupported_method",
+            MethodNotAllowed => "method_not_allowed",
+            LoopDetected => "loop_detected",
+            Service => "service",
+            Io => "io",
+            QueueFull => "queue_full",
+            QueueTimeout => "queue_timeout",
+            UpstreamBusy => "upstream_busy",
+            UpstreamUnavailable => "upstream_unavailable",
+            UpstreamConnect => "upstream_connect",
+            UpstreamConnectTimeout => "upstream_connect_timeout",
+            UpstreamReset => "upstream_reset",
+            UpstreamProtocol => "upstream_protocol",
+            UpstreamTimeout => "upstream_timeout",
+        }
+    }
+}
+
 /// Who has to mend it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

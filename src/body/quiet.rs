@@ -2,19 +2,24 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Runs from the first poll that found nothing until [`rest`](Quiet::rest). What is never waited
 /// for costs no timer.
+///
+/// The timer is set once and left alone: when it rings, it is looked whether it was quiet for so
+/// long, and if not, it is set to when that will be. So what is heard of often costs no more than
+/// a look at the clock.
 #[derive(Debug)]
 pub(crate) struct Quiet {
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
-    running: bool,
+    /// Since when it is quiet.
+    since: Option<Instant>,
 }
 
 impl Quiet {
@@ -22,14 +27,25 @@ impl Quiet {
         Self {
             limit,
             sleep: None,
-            running: false,
+            since: None,
         }
     }
 
     /// Another limit, from the next poll on.
     pub(crate) fn limit(&mut self, limit: Duration) {
         self.limit = limit;
-        self.running = false;
+        self.since = None;
+    }
+
+    /// Something was heard: the next poll begins anew.
+    pub(crate) fn rest(&mut self) {
+        self.since = None;
+    }
+
+    /// Ready when it was quiet for too long.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let end = self.end();
+        self.poll_at(end, cx)
     }
 
     /// Ready when it was quiet for too long, if that counts, or at a moment.
@@ -39,39 +55,35 @@ impl Quiet {
         counts: bool,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        let Some(moment) = moment else {
-            return match counts {
-                true => self.poll(cx),
-                false => Poll::Pending,
-            };
-        };
-        if counts && self.poll(cx).is_ready() {
-            return Poll::Ready(());
+        let end = counts.then(|| self.end());
+        match (end, moment) {
+            (Some(end), Some(moment)) => self.poll_at(end.min(moment), cx),
+            (Some(end), None) | (None, Some(end)) => self.poll_at(end, cx),
+            (None, None) => Poll::Pending,
         }
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(sleep_until(moment)));
-        if !counts || sleep.deadline() > moment {
-            self.running &= counts;
-            sleep.as_mut().reset(moment);
-        }
-        sleep.as_mut().poll(cx)
     }
 
-    /// Something was heard: the next poll begins anew.
-    pub(crate) fn rest(&mut self) {
-        self.running = false;
+    fn end(&mut self) -> Instant {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        // A limit beyond what an `Instant` can say is none, for as long as anybody will wait.
+        since
+            .checked_add(self.limit)
+            .unwrap_or_else(|| since + Duration::from_secs(60 * 60 * 24 * 365 * 30))
     }
 
-    /// Ready when it was quiet for too long.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let limit = self.limit;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(limit)));
-        if !self.running {
-            sleep.as_mut().reset(after(limit));
-            self.running = true;
+    fn poll_at(&mut self, end: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        if sleep.deadline() > end {
+            sleep.as_mut().reset(end);
         }
-        sleep.as_mut().poll(cx)
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= end {
+                return Poll::Ready(());
+            }
+            // It was set to ring for something earlier.
+            sleep.as_mut().reset(end);
+        }
     }
 }
 
@@ -79,16 +91,6 @@ impl Quiet {
 impl Quiet {
     /// It was heard of `since`: the limit counts from there.
     pub(crate) fn restart_from(&mut self, since: Instant) {
-        if let (Some(sleep), Some(end)) = (&mut self.sleep, since.checked_add(self.limit)) {
-            sleep.as_mut().reset(end);
-            self.running = true;
-        }
+        self.since = Some(since);
     }
-}
-
-/// A limit beyond what an `Instant` can say is none, for as long as anybody will wait.
-fn after(limit: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(limit)
-        .unwrap_or_else(|| now + Duration::from_secs(60 * 60 * 24 * 365 * 30))
 }

@@ -10,11 +10,15 @@ use tokio::time::Instant;
 use super::response::stream::StreamBody;
 use super::{
     Buffering,
-    answer::{accel, buffer},
+    answer::{
+        accel,
+        buffer::{self, ReadAhead},
+    },
     content::Content,
     layer::Shared,
     request::{self, Head},
     response::{self, ResponseBody},
+    seen::Seen,
     tries::{Answered, Source, Tries, Unanswered},
     upgrade,
     upstream::Address,
@@ -26,7 +30,11 @@ use crate::{
 };
 
 /// Passes a request on. Dropped before its end, it closes the connection that it has taken.
-pub(super) async fn forward<B>(shared: Arc<Shared>, request: Request<B>) -> Response<Body>
+pub(super) async fn forward<B>(
+    shared: Arc<Shared>,
+    request: Request<B>,
+    mut seen: Seen,
+) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -34,18 +42,21 @@ where
     let version = request.version();
     let pages = shared.config.error_answers.as_ref();
     let pages = pages.map(|pages| (pages, pages.note(&request)));
-    match try_forward(&shared, request).await {
+    match try_forward(&shared, request, &mut seen).await {
         Ok(response) => match pages {
             Some((pages, asked)) => pages.replace(&asked, response),
             None => response,
         },
         Err(Unanswered { error, upstream }) => {
             tell(upstream.as_ref(), &error);
+            let kind = error.kind();
             let response = refusal(error, version);
-            match pages {
+            let response = match pages {
                 Some((pages, asked)) => pages.refuse(&asked, response),
                 None => response,
-            }
+            };
+            seen.failed(kind, response.status());
+            response
         }
     }
 }
@@ -62,7 +73,11 @@ fn refusal(error: Error, version: Version) -> Response<Body> {
     response
 }
 
-async fn try_forward<B>(shared: &Shared, request: Request<B>) -> Result<Response<Body>, Unanswered>
+async fn try_forward<B>(
+    shared: &Shared,
+    request: Request<B>,
+    seen: &mut Seen,
+) -> Result<Response<Body>, Unanswered>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -71,6 +86,7 @@ where
     let version = request.version();
     let (mut parts, body) = request.into_parts();
     if let Some(answer) = request::answer_here(&mut parts)? {
+        seen.answered_here(answer.status());
         return Ok(answer);
     }
     let sends_files = SendsFiles::of(&parts.extensions);
@@ -80,15 +96,18 @@ where
     let mut content = if body.is_end_stream() {
         Content::Empty
     } else if is_streamed {
-        Content::Streamed(Body::new(spool.guard(body)?))
+        Content::Streamed(seen.streamed(spool.guard(body)?))
     } else {
-        Content::Spooled(spool.collect(body).await?)
+        let spooled = spool.collect(body).await?;
+        seen.collected(spooled.len());
+        Content::Spooled(spooled)
     };
     head.frame(&content);
 
     let deadline = config.total_timeout;
     let deadline = deadline.and_then(|total| Instant::now().checked_add(total));
-    let tries = Tries::new(shared, &mut head, &mut content, upgrade.is_some(), deadline);
+    let is_upgrade = upgrade.is_some();
+    let tries = Tries::new(shared, &mut head, &mut content, is_upgrade, deadline, seen);
     let Answered {
         head: answer,
         source,
@@ -115,13 +134,8 @@ where
                 ));
             }
         };
-        let limits = upgrade::Limits {
-            idle: config.upgrade_idle_timeout,
-            lifetime: config.upgrade_lifetime,
-        };
         let held = (turn, work);
-        let tunnels = &shared.tunnels;
-        upgrade::accept(upgrade, protocol, &mut parts, call, held, limits, tunnels).map_err(by)?;
+        upgrade::accept(upgrade, protocol, &mut parts, call, held, shared, seen).map_err(by)?;
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     if let Some(extended) = upgrade.as_mut().and_then(|wish| wish.extended.take()) {
@@ -143,16 +157,17 @@ where
         // Clients of HTTP/2 say themselves when the first byte is asked for.
         may_never_ask: version >= Version::HTTP_2,
     };
+    seen.heard(parts.status);
+    let seen = seen.take();
     let body = match source {
         Source::Call(call) => {
-            reading
-                .of(ResponseBody::new(call, turn, work, config.read_timeout))
-                .await
+            let body = ResponseBody::new(call, turn, work, config.read_timeout);
+            reading.of(body, seen).await
         }
         #[cfg(feature = "http2")]
         Source::Stream(stream) => {
             let body = StreamBody::new(stream, turn, work, config.read_timeout, deadline);
-            reading.of(body).await
+            reading.of(body, seen).await
         }
     };
     Ok(Response::from_parts(parts, body))
@@ -165,14 +180,25 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    async fn of<B>(&self, body: B) -> Body
+    async fn of<B>(&self, body: B, seen: Seen) -> Body
     where
         B: http_body::Body<Data = Bytes, Error = Error> + Send + Unpin + 'static,
     {
         match self.buffering {
-            _ if body.is_end_stream() => Body::empty(),
-            None => Body::new(body),
-            Some(buffering) => buffer::read_ahead(body, buffering, self.may_never_ask).await,
+            _ if body.is_end_stream() => {
+                seen.complete(0);
+                Body::empty()
+            }
+            None => seen.body(body),
+            Some(buffering) => {
+                match buffer::read_ahead(body, buffering, self.may_never_ask).await {
+                    ReadAhead::Whole(bytes) => {
+                        seen.complete(bytes.len() as u64);
+                        Body::from(bytes)
+                    }
+                    ReadAhead::Rest(rest) => seen.body(rest),
+                }
+            }
         }
     }
 }

@@ -20,7 +20,8 @@ pub use self::upstream::Upstream;
 use super::{
     AccelFields, Balance, Buffering, Ejection, ErrorAnswers, GatewayProxyService, Handle, HashKey,
     HeaderEdits, HealthCheck, NamedFiles, Retries, Rewrites, Sticky, background::Background,
-    pool::Limits, retry::Budget, table::Table, upgrade::Tunnels, upstream::InvalidUpstream,
+    pool::Limits, retry::Budget, seen::Requests, table::Table, upgrade::Tunnels,
+    upstream::InvalidUpstream,
 };
 use crate::{
     PathPolicy,
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) tunnels: Tunnels,
     pub(super) background: Background,
+    pub(super) requests: Requests,
 }
 
 #[derive(Clone, Debug)]
@@ -254,6 +256,7 @@ impl GatewayProxy {
                 budget,
                 tunnels: Tunnels::default(),
                 background: Background::default(),
+                requests: Requests::default(),
             }),
         }
     }

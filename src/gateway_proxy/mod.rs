@@ -167,6 +167,35 @@
 //! idempotent (RFC 9110 §9.2.2), or was not sent at all: [`Retries`] has the table. A kept
 //! connection that turns out to be closed never shows.
 //!
+//! # Events and metrics
+//!
+//! Each request is a `debug` span `gateway_proxy`, open until the answer or the tunnel is over, with
+//! `method`, `upstream`, `tries`, `wait_ms` (for a connection), `connect_ms`, `first_byte_ms`,
+//! `total_ms`, `status`, `outcome`, `error`, `request_bytes` and `response_bytes`. Servers that are
+//! ejected or down are `warn` events, and `info` when they are back. With the feature `metrics` the
+//! [`metrics`](https://docs.rs/metrics) facade is told:
+//!
+//! | name | kind | labels |
+//! |---|---|---|
+//! | `tower_gateway_proxy_requests_total` | counter | `outcome`, `status` (`2xx`, …) |
+//! | `tower_gateway_proxy_errors_total` | counter | `kind` |
+//! | `tower_gateway_proxy_request_duration_seconds` | histogram | |
+//! | `tower_gateway_proxy_request_bytes_total`, `…_response_bytes_total` | counter | |
+//! | `tower_gateway_proxy_tunnels` | gauge | |
+//! | `tower_gateway_proxy_tries_total` | counter | `upstream` |
+//! | `tower_gateway_proxy_retries_total` | counter | `upstream`, `reason` |
+//! | `tower_gateway_proxy_failures_total` | counter | `upstream`, `kind` |
+//! | `tower_gateway_proxy_ejections_total` | counter | `upstream` |
+//! | `tower_gateway_proxy_health_changes_total` | counter | `upstream`, `to` (`up`, `down`) |
+//! | `tower_gateway_proxy_wait_seconds`, `…_connect_seconds`, `…_first_byte_seconds` | histogram | `upstream` |
+//! | `tower_gateway_proxy_connections_opened_total` | counter | `upstream` |
+//! | `tower_gateway_proxy_connections_in_use`, `…_connections_idle`, `…_requests_waiting` | gauge | `upstream` |
+//!
+//! An `outcome` is `complete`, `local` (answered here), `refused` (the client's fault),
+//! `unanswered`, `broken_off`, `timeout`, `client_left`, `unread` (something else was sent in place
+//! of the answer), or `failed` (this process's fault). [`Handle::upstreams`] has the present numbers
+//! without any of that.
+//!
 //! # What it does not do
 //!
 //! - It is no forward proxy: where a request goes is never the client's choice.
@@ -211,6 +240,7 @@ mod probe;
 mod request;
 mod response;
 mod retry;
+mod seen;
 mod server;
 mod service;
 mod statuses;

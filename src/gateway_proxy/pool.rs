@@ -1,5 +1,7 @@
 //! The connections to one upstream: how many at once, who is next, and which are kept.
 
+mod lease;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -16,11 +18,16 @@ use tokio::{
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 
+use self::lease::Place;
+pub(super) use self::lease::{Lease, Link, Need, Spent, Turn};
 #[cfg(feature = "http2")]
 use super::upstream::Speech;
 #[cfg(feature = "http2")]
 use super::upstream::http2::Http2;
-use super::upstream::{Address, Call, Connection, Dialer};
+use super::{
+    seen::{Open, Tally},
+    upstream::{Address, Connection, Dialer},
+};
 use crate::{Error, ErrorKind};
 
 /// What a pool is held to. The defaults and their reasons are with the setters of
@@ -42,6 +49,7 @@ pub(super) struct Limits {
 pub(super) struct Pool {
     dialer: Dialer,
     limits: Limits,
+    tally: Tally,
     /// One for each connection in use. tokio hands them out in the order of asking.
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -73,6 +81,7 @@ struct IdleList {
 struct Idle {
     connection: Box<Connection>,
     since: Instant,
+    _counted: Open,
 }
 
 /// What a pool is doing.
@@ -84,39 +93,6 @@ pub(super) struct Counts {
     pub(super) connected: u64,
 }
 
-/// Which connection will do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    Any,
-    /// One that was never used: what is sent cannot be sent again, or is not HTTP afterwards.
-    Fresh,
-}
-
-/// What a request goes out on, and the turn for it.
-#[derive(Debug)]
-pub(super) struct Lease {
-    pub(super) link: Link,
-    pub(super) turn: Turn,
-}
-
-/// One of the connections that may be in use. It is to be dropped after the connection, so that
-/// whoever waits for it finds that closed or put back.
-#[derive(Debug)]
-pub(super) struct Turn {
-    pool: Arc<Pool>,
-    _permit: OwnedSemaphorePermit,
-}
-
-/// What carries a request.
-#[derive(Debug)]
-pub(super) enum Link {
-    /// A connection of its own.
-    Own(Box<Connection>),
-    /// A part of one.
-    #[cfg(feature = "http2")]
-    Shared(Http2),
-}
-
 impl Pool {
     pub(super) fn new(dialer: Dialer, limits: Limits) -> Self {
         Self {
@@ -126,6 +102,7 @@ impl Pool {
             idle: Mutex::default(),
             #[cfg(feature = "http2")]
             shared: tokio::sync::Mutex::default(),
+            tally: Tally::new(dialer.address()),
             dialer,
             limits,
         }
@@ -133,6 +110,11 @@ impl Pool {
 
     pub(super) fn address(&self) -> &Address {
         self.dialer.address()
+    }
+
+    /// What is counted of it.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     pub(super) fn dialer(&self) -> &Dialer {
@@ -163,20 +145,26 @@ impl Pool {
         need: Need,
         deadline: Option<Instant>,
     ) -> Result<Lease, Error> {
-        let permit = self.permit(deadline).await?;
-        let link = self.link(need, deadline).await?;
-        let turn = Turn {
-            pool: Arc::clone(self),
-            _permit: permit,
+        let (permit, waiting) = self.permit(deadline).await?;
+        let turn = Turn::new(self, permit);
+        let (link, connecting) = self.link(need, deadline).await?;
+        let spent = Spent {
+            waiting,
+            connecting,
         };
-        Ok(Lease { link, turn })
+        Ok(Lease { link, turn, spent })
     }
 
-    async fn link(self: &Arc<Self>, need: Need, deadline: Option<Instant>) -> Result<Link, Error> {
+    /// What carries a request, and how long it took if it had to be made.
+    async fn link(
+        self: &Arc<Self>,
+        need: Need,
+        deadline: Option<Instant>,
+    ) -> Result<(Link, Option<Duration>), Error> {
         #[cfg(feature = "http2")]
         if self.address().speech == Speech::Http2 {
-            let connection = self.dial(self.share(need), deadline).await?;
-            return Ok(Link::Shared(connection));
+            let (connection, took) = self.dial(self.share(need), deadline).await?;
+            return Ok((Link::Shared(connection), took));
         }
         let kept = match need {
             Need::Any => self.take_idle(),
@@ -185,16 +173,18 @@ impl Pool {
                 None
             }
         };
-        let connection = match kept {
-            Some(connection) => connection,
-            None => self.connect(deadline).await?,
-        };
-        Ok(Link::Own(connection))
+        Ok(match kept {
+            Some(connection) => (Link::Own(connection), None),
+            None => {
+                let (connection, took) = self.connect(deadline).await?;
+                (Link::Own(connection), Some(took))
+            }
+        })
     }
 
     /// A connection that has room for one more request, or a new one.
     #[cfg(feature = "http2")]
-    async fn share(&self, need: Need) -> std::io::Result<Http2> {
+    async fn share(&self, need: Need) -> std::io::Result<(Http2, Option<Duration>)> {
         let mut shared = self.shared.lock().await;
         shared.retain(|shared| {
             shared.connection.is_open() && shared.opened.elapsed() < self.limits.max_age
@@ -204,34 +194,57 @@ impl Pool {
         if need == Need::Any
             && let Some(shared) = shared.iter().find(has_room)
         {
-            return Ok(shared.connection.clone());
+            return Ok((shared.connection.clone(), None));
         }
+        let began = Instant::now();
         let connection = self.dialer.connect_shared().await?;
-        self.connected.fetch_add(1, Ordering::Relaxed);
+        let took = self.connected(began);
         shared.push(Shared {
             connection: connection.clone(),
             opened: Instant::now(),
         });
-        Ok(connection)
+        Ok((connection, Some(took)))
     }
 
-    async fn permit(&self, deadline: Option<Instant>) -> Result<OwnedSemaphorePermit, Error> {
+    /// A permit, and how long it was waited for.
+    async fn permit(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<(OwnedSemaphorePermit, Option<Duration>), Error> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
+            return Ok((permit, None));
         }
         let busy = || Error::new(ErrorKind::UpstreamBusy);
         let _place = Place::take(&self.waiting, self.limits.max_waiting).ok_or_else(busy)?;
+        let _counted = self.tally.waiting();
+        let began = Instant::now();
         let permit = Arc::clone(&self.permits).acquire_owned();
         match within(self.limits.wait, deadline, permit).await {
-            Some(permit) => permit.map_err(|closed| busy().with_source(closed)),
+            Some(permit) => {
+                let permit = permit.map_err(|closed| busy().with_source(closed))?;
+                let waited = began.elapsed();
+                self.tally.waited(waited);
+                Ok((permit, Some(waited)))
+            }
             None => Err(busy()),
         }
     }
 
-    async fn connect(&self, deadline: Option<Instant>) -> Result<Box<Connection>, Error> {
+    async fn connect(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<(Box<Connection>, Duration), Error> {
+        let began = Instant::now();
         let connection = self.dial(self.dialer.connect(), deadline).await?;
+        Ok((connection, self.connected(began)))
+    }
+
+    /// A connection was made: how long that took.
+    fn connected(&self, began: Instant) -> Duration {
+        let took = began.elapsed();
         self.connected.fetch_add(1, Ordering::Relaxed);
-        Ok(connection)
+        self.tally.connected(took);
+        took
     }
 
     async fn dial<C>(
@@ -252,7 +265,7 @@ impl Pool {
         let most = self.limits.max_idle.min(self.limits.max_connections);
         let mut made = 0;
         while self.idle().connections.len() + self.in_use() < connections.min(most) {
-            let connection = self.connect(None).await?;
+            let (connection, _) = self.connect(None).await?;
             self.put_back(connection);
             made += 1;
         }
@@ -297,6 +310,7 @@ impl Pool {
             idle.connections.push_back(Idle {
                 connection,
                 since: Instant::now(),
+                _counted: self.tally.idle(),
             });
             // One whose runtime has ended does nothing more.
             if idle.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
@@ -368,44 +382,5 @@ impl Drop for Pool {
         if let Some(reaper) = self.idle().reaper.take() {
             reaper.abort();
         }
-    }
-}
-
-impl Turn {
-    /// The answer is over: the connection goes back if it can carry another request, and is
-    /// closed if not, as when the request is not written to its end (an early answer).
-    pub(super) fn finish(self, call: Call) {
-        if let Some(connection) = call.into_usable() {
-            self.pool.put_back(connection);
-        }
-    }
-
-    /// Another connection for the same turn.
-    pub(super) async fn renew(self, deadline: Option<Instant>) -> Result<Lease, Error> {
-        self.pool.make_room();
-        Ok(Lease {
-            link: self.pool.link(Need::Fresh, deadline).await?,
-            turn: self,
-        })
-    }
-}
-
-/// A place in the queue.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
-        waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-                (waiting < max).then_some(waiting + 1)
-            })
-            .ok()
-            .map(|_| Self(waiting))
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -421,5 +421,12 @@ fn is_tunnelled(protocols: &HeaderValue) -> bool {
 /// URI as the request-target" to an origin server, which the upstream is.
 fn origin_form(uri: Uri) -> PathAndQuery {
     let target = uri.into_parts().path_and_query;
-    target.unwrap_or_else(|| PathAndQuery::from_static("/"))
+    let target = target.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    // RFC 9112 §3.2.1: "If the target URI's path component is empty, the client MUST send "/" as
+    // the path within the origin-form of request-target."
+    // Written out, it has one; `as_str` is what it was read as.
+    match target.as_str().starts_with('?') {
+        true => PathAndQuery::try_from(target.to_string()).unwrap_or(target),
+        false => target,
+    }
 }

@@ -14,11 +14,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Version, response};
 use http_body::{Frame, SizeHint};
 
-use super::{
-    pool::Turn,
-    tries::Work,
-    upstream::{Address, Call},
-};
+use super::{pool::Turn, server::Server, tries::Work, upstream::Call};
 use crate::{
     Error,
     semantics::{
@@ -96,7 +92,7 @@ impl http_body::Body for ResponseBody {
             // With a known length the server need not ask again.
             None | Some(Ok(_)) if rest.call.is_over() => this.finish(),
             Some(Err(error)) => {
-                broken_off(rest.work.server().address(), error);
+                broken_off(&rest.work.server(), error);
                 // Dropped here, which closes it: there may be more of this answer to come.
                 this.rest = None;
             }
@@ -120,9 +116,10 @@ impl http_body::Body for ResponseBody {
     }
 }
 
-pub(super) fn broken_off(upstream: &Address, error: &Error) {
+pub(super) fn broken_off(server: &Server, error: &Error) {
+    server.failed(error.kind());
     tracing::warn!(
-        %upstream,
+        upstream = %server.address(),
         reason = %error,
         cause = error::Error::source(error).map(tracing::field::display),
         "an upstream did not finish its answer"

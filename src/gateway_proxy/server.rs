@@ -12,9 +12,11 @@ use super::{
     balance::{Candidate, Load, server_id},
     health::{Change, Health, HealthCheck, Unwell},
     layer::{Config, Upstream},
+    outcome::Failed,
     pool::Pool,
     upstream::{Address, Dialer, uwsgi::reading::Reading},
 };
+use crate::{Error, ErrorKind, Fault};
 
 /// A server in the table. What is known of it outlives a change of its weight.
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Server {
     pub(super) fn changed(&self, change: &Change, why: Option<&Unwell>) {
         let upstream = tracing::field::display(self.address());
         let why = why.map(tracing::field::display);
+        self.pool().tally().changed(change);
         match change {
             Change::Ejected(ejected) => tracing::warn!(
                 upstream,
@@ -93,6 +96,21 @@ impl Server {
                 self.known.load.came_back(Instant::now());
                 tracing::info!(upstream, "an upstream is back");
             }
+        }
+    }
+
+    /// It did not do its part of a request: `kind` is one of an upstream.
+    pub(super) fn failed(&self, kind: ErrorKind) {
+        self.pool().tally().failed(kind);
+    }
+
+    /// A try failed, though maybe not by its fault.
+    pub(super) fn failed_with(&self, failed: &Failed) {
+        let is_its = Error::new(failed.kind).fault() == Fault::Upstream
+            || failed.kind == ErrorKind::UpstreamBusy;
+        // That a kept connection was closed says nothing of it.
+        if is_its && !failed.is_stale() {
+            self.failed(failed.kind);
         }
     }
 
@@ -130,6 +148,7 @@ impl Server {
     }
 
     pub(super) fn count_request(&self) {
+        self.pool().tally().tried();
         self.known.requests.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -13,8 +13,9 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
+use tracing::Instrument;
 
-use super::{GatewayProxy, exchange, identity::client_addr, layer::Shared};
+use super::{GatewayProxy, exchange, identity::client_addr, layer::Shared, seen::Seen};
 use crate::{Body, BoxError, body::answer};
 
 /// The service that [`GatewayProxy`] makes as a layer.
@@ -144,7 +145,10 @@ impl Proxying {
         B::Error: Into<BoxError>,
     {
         shared.start();
-        Self::Forwarding(Box::pin(exchange::forward(Arc::clone(shared), request)))
+        let seen = Seen::new(request.method(), &shared.requests);
+        let span = seen.span();
+        let forwarding = exchange::forward(Arc::clone(shared), request, seen);
+        Self::Forwarding(Box::pin(forwarding.instrument(span)))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {

@@ -19,6 +19,7 @@ use super::{
     pool::{Lease, Link, Need, Turn},
     request::Head,
     retry::{Attempt, Verdict, decide},
+    seen::Seen,
     server::Server,
     table::Wish,
     upstream::{Address, Call, Connection, Outgoing, Patience, Speech, uwsgi},
@@ -37,6 +38,7 @@ pub(super) struct Tries<'a> {
     content: &'a mut Content,
     is_upgrade: bool,
     deadline: Option<Instant>,
+    seen: &'a mut Seen,
     tried: Vec<Arc<Server>>,
     /// How many tries there were, without those that were made good at once.
     count: u32,
@@ -111,6 +113,7 @@ impl<'a> Tries<'a> {
         content: &'a mut Content,
         is_upgrade: bool,
         deadline: Option<Instant>,
+        seen: &'a mut Seen,
     ) -> Self {
         Self {
             shared,
@@ -118,6 +121,7 @@ impl<'a> Tries<'a> {
             content,
             is_upgrade,
             deadline,
+            seen,
             tried: Vec::new(),
             count: 0,
             was_renewed: false,
@@ -134,12 +138,19 @@ impl<'a> Tries<'a> {
             if turn.is_none() {
                 self.count += 1;
             }
+            self.measure(&server).await?;
             let sent = Instant::now();
             let result = self.attempt(&server, turn.take()).await;
             let now = Instant::now();
             let outcome = match &result {
-                Ok(answered) => answered.outcome(),
-                Err(failure) => Outcome::Failed(failure.failed),
+                Ok(answered) => {
+                    self.seen.answered(now - sent);
+                    answered.outcome()
+                }
+                Err(failure) => {
+                    server.failed_with(&failure.failed);
+                    Outcome::Failed(failure.failed)
+                }
             };
             self.judge(&server, &outcome, sent, now);
             match self.decide(&server, outcome, now) {
@@ -151,11 +162,16 @@ impl<'a> Tries<'a> {
                 }
                 Verdict::Renew => {
                     tracing::debug!(upstream = %server.address(), "a kept connection was closed; trying a fresh one");
+                    server.pool().tally().retried("stale");
                     self.was_renewed = true;
                     turn = result.err().and_then(|failure| failure.turn);
                 }
                 Verdict::Retry { after, elsewhere } => {
                     tracing::debug!(upstream = %server.address(), ?outcome, "trying again");
+                    server.pool().tally().retried(match outcome {
+                        Outcome::Failed(_) => "failed",
+                        Outcome::Answered { .. } => "status",
+                    });
                     // What is left of an answer, or of a connection.
                     drop(result);
                     sleep(after).await;
@@ -166,6 +182,17 @@ impl<'a> Tries<'a> {
                 }
             }
         }
+    }
+
+    /// The uwsgi protocol knows no end of a body but its length. A client that takes its time to send
+    /// it is nothing that the server is to blame for.
+    async fn measure(&mut self, server: &Server) -> Result<(), Error> {
+        if server.address().speech == Speech::Uwsgi
+            && self.content.measure(&self.shared.config.spool).await?
+        {
+            self.head.reframe(self.content);
+        }
+        Ok(())
     }
 
     fn pick(&self) -> Option<Arc<Server>> {
@@ -201,20 +228,15 @@ impl<'a> Tries<'a> {
     ) -> Result<Answered, Failure> {
         let work = Work(InFlight::start(Arc::clone(server)));
         server.count_request();
-        if server.address().speech == Speech::Uwsgi {
-            let spool = &self.shared.config.spool;
-            let measured = self.content.measure(spool).await;
-            if measured.map_err(|error| Failure::unsent(error, None))? {
-                self.head.reframe(self.content);
-            }
-        }
+        self.seen.tried(server, self.count);
         let deadline = self.deadline_of_try();
         let lease = match turn {
             Some(turn) => turn.renew(deadline).await,
             None => server.pool().lease(self.need(), deadline).await,
         };
         let lease = lease.map_err(|error| Failure::unsent(error, None))?;
-        let Lease { link, turn } = lease;
+        let Lease { link, turn, spent } = lease;
+        self.seen.connected(spent);
         match link {
             Link::Own(connection) => self.send(server, connection, turn, work, deadline).await,
             #[cfg(feature = "http2")]

@@ -19,13 +19,14 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::{runtime::Handle, task::AbortHandle};
+use tracing::Instrument;
 
 use self::{
     source::Source,
     store::{Room, Write, Written},
 };
 use super::layer::Buffering;
-use crate::{Body, Error, ErrorKind};
+use crate::{Error, ErrorKind};
 
 mod pump;
 mod source;
@@ -61,7 +62,7 @@ pub(in crate::gateway_proxy) async fn read_ahead<B: Answer>(
     inner: B,
     buffering: &Buffering,
     may_never_ask: bool,
-) -> Body {
+) -> ReadAhead<B> {
     let mut source = Source::new(inner, buffering);
     std::future::poll_fn(|cx| {
         source.fill(cx);
@@ -69,21 +70,29 @@ pub(in crate::gateway_proxy) async fn read_ahead<B: Answer>(
     })
     .await;
     match source.whole() {
-        Some(bytes) => Body::from(bytes),
+        Some(bytes) => ReadAhead::Whole(bytes),
         None => {
             let mut body = Buffered::new(source);
             if may_never_ask {
                 body.watch();
             }
-            Body::new(body)
+            ReadAhead::Rest(body)
         }
     }
+}
+
+/// An answer's body, when what was there of it was read.
+// It is in a box at once, if it is not over.
+#[allow(clippy::large_enum_variant)]
+pub(in crate::gateway_proxy) enum ReadAhead<B: Answer> {
+    Whole(Bytes),
+    Rest(Buffered<B>),
 }
 
 /// A body that is read ahead of its client.
 ///
 /// Dropped, it closes what it reads from, and ends the task that reads.
-pub(super) struct Buffered<B: Answer> {
+pub(in crate::gateway_proxy) struct Buffered<B: Answer> {
     state: State<B>,
 }
 
@@ -159,7 +168,9 @@ impl<B: Answer> Buffered<B> {
         match std::mem::replace(&mut self.state, State::Moving) {
             State::Alone(source) => {
                 let shared = Arc::new(Mutex::new(Shared::new(source)));
-                let task = runtime.spawn(pump::run(Arc::clone(&shared)));
+                // What the upstream does then is seen with the request.
+                let pump = pump::run(Arc::clone(&shared)).in_current_span();
+                let task = runtime.spawn(pump);
                 let task = task.abort_handle();
                 self.state = State::Watched { shared, task };
             }

@@ -121,7 +121,7 @@ impl GatewayProxy {
     /// How long all of it may take, from when the request is there to the end of the answer:
     /// waiting, every try, and the body. None by default.
     ///
-    /// Beyond it the answer is 504 (503 if the request still waits for a connection), or is broken
+    /// Beyond it the answer is 504 (503 while a request still waits for a connection), or is broken
     /// off if it has begun. An upgraded connection is not limited by it.
     pub fn total_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.total_timeout = Some(timeout))

@@ -62,7 +62,7 @@ impl http_body::Body for StreamBody {
         };
         this.quiet.rest();
         if let Some(Err(error)) = &frame {
-            broken_off(self.server.address(), error);
+            broken_off(&self.server, error);
         }
         Poll::Ready(frame)
     }

@@ -17,14 +17,15 @@ mod websocket;
 
 use http::{HeaderValue, header, response};
 use hyper_util::rt::TokioIo;
+use tracing::Instrument;
 
-use self::tunnel::{Report, Tunnel};
+use self::tunnel::{Limits, Report, Tunnel};
 pub(super) use self::{
     extended::{Extended, is_extended},
-    tunnel::Limits,
+    tunnel::Ended,
     tunnels::Tunnels,
 };
-use super::{pool::Turn, request::Upgrade, tries::Work, upstream::Call};
+use super::{layer::Shared, pool::Turn, request::Upgrade, seen::Seen, tries::Work, upstream::Call};
 use crate::{Error, ErrorKind, body::Drain, semantics::hop};
 
 /// Accepts an answer 101, and carries what follows until either end has had enough.
@@ -39,8 +40,8 @@ pub(super) fn accept(
     parts: &mut response::Parts,
     call: Call,
     held: (Turn, Work),
-    limits: Limits,
-    tunnels: &Tunnels,
+    shared: &Shared,
+    seen: &mut Seen,
 ) -> Result<(), Error> {
     let unasked =
         |reason: &'static str| Error::new(ErrorKind::UpstreamProtocol).with_source(reason);
@@ -61,8 +62,24 @@ pub(super) fn accept(
         parts.headers.insert(header::CONNECTION, upgrade);
         parts.headers.insert(header::UPGRADE, protocol);
     }
-    let tunnel = carry(wish, call, held, limits, tunnels.open(), is_websocket);
-    tokio::spawn(tunnel);
+    let config = &shared.config;
+    let limits = Limits {
+        idle: config.upgrade_idle_timeout,
+        lifetime: config.upgrade_lifetime,
+    };
+    seen.tunnel(parts.status);
+    let seen = seen.take();
+    let span = seen.span();
+    let tunnel = carry(
+        wish,
+        call,
+        held,
+        limits,
+        shared.tunnels.open(),
+        is_websocket,
+        seen,
+    );
+    tokio::spawn(tunnel.instrument(span));
     Ok(())
 }
 
@@ -83,6 +100,7 @@ async fn carry(
     limits: Limits,
     proxy: Drain,
     is_websocket: bool,
+    seen: Seen,
 ) {
     let Upgrade {
         client,
@@ -102,6 +120,7 @@ async fn carry(
                 lasted,
             } = tunnel.run(limits, proxy, server).await;
             tracing::debug!(upstream = %asked.address(), up, down, ?lasted, why = %ended, "a tunnel ended");
+            seen.tunneled(&ended, up, down);
         }
         Err(error) => tracing::debug!(%error, "the client did not take the upgrade"),
     }

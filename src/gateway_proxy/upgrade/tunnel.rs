@@ -24,11 +24,11 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a tunnel is held to.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::gateway_proxy) struct Limits {
+pub(super) struct Limits {
     /// How long it may be quiet in both directions.
-    pub(in crate::gateway_proxy) idle: Duration,
+    pub(super) idle: Duration,
     /// How long it may live at all.
-    pub(in crate::gateway_proxy) lifetime: Option<Duration>,
+    pub(super) lifetime: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(super) struct Report {
 
 /// Why a tunnel ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(in crate::gateway_proxy) enum Ended {
     /// Both sides have closed.
     Closed,
     /// A side broke off.

@@ -12,6 +12,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
+use tower_gateway::gateway_proxy::Buffering;
 use tower_gateway::{GatewayProxy, body::spool::Spool, serve::serve};
 
 use crate::support::{
@@ -193,7 +194,8 @@ async fn a_client_that_reads_nothing_holds_the_upstream_back() {
         }
     })
     .await;
-    let mut client = client(GatewayProxy::to(&upstream.url()).unwrap()).await;
+    let proxy = GatewayProxy::to(&upstream.url()).unwrap();
+    let mut client = client(proxy.buffering(Buffering::off())).await;
     client
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .await

@@ -6,11 +6,16 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
-use tower_gateway::gateway_proxy::Retries;
-use tower_gateway::{Body, ErrorKind};
+use tower_gateway::gateway_proxy::{Buffering, Retries};
+use tower_gateway::{Body, ErrorKind, GatewayProxy};
 
-use super::{call, get, kind, post, text, to};
+use super::{call, get, kind, post, text};
 use crate::support::{scripted, steps::Steps, upstream::Upstream};
+
+/// A connection is held by whoever has the answer: none is read ahead.
+fn to(upstream: &Upstream) -> GatewayProxy {
+    super::to(upstream).buffering(Buffering::off())
+}
 
 #[tokio::test]
 async fn a_connection_is_used_again() {

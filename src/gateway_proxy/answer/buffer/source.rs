@@ -131,7 +131,8 @@ impl<B: Answer> Source<B> {
         let stored = self.stored();
         let rest = match &self.inner {
             Some(inner) => inner.size_hint(),
-            None if self.failed.is_some() => SizeHint::default(),
+            // A server that knows the length says it, and has no place for trailers.
+            None if self.failed.is_some() || self.trailers.is_some() => SizeHint::default(),
             None => SizeHint::with_exact(0),
         };
         let mut hint = SizeHint::default();

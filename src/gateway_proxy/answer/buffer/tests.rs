@@ -20,6 +20,14 @@ use tokio::{
 };
 
 use super::{store::PIECE, *};
+use crate::Body;
+
+async fn read_ahead<B: Answer>(inner: B, buffering: &Buffering, may_never_ask: bool) -> Body {
+    match super::read_ahead(inner, buffering, may_never_ask).await {
+        ReadAhead::Whole(bytes) => Body::from(bytes),
+        ReadAhead::Rest(rest) => Body::new(rest),
+    }
+}
 
 /// What an upstream does next.
 enum Act {
