@@ -27,8 +27,14 @@ usage: gateway --listen ADDR [flags]
 
   --listen ADDR          host:port, or unix:PATH; port 0 picks one
   --static PREFIX=DIR    files of DIR at PREFIX; repeatable, the first that has the file answers
-  --proxy PREFIX=URL     paths below PREFIX go to URL; repeatable, the longest prefix counts:
-                         http://host:port, http+unix:/path.sock
+  --proxy PREFIX=URL[,URL...]
+                         paths below PREFIX go to URL; repeatable, the longest prefix counts:
+                           http://host:port, http+unix:/path.sock     Gunicorn and other servers
+                           uwsgi://host:port, uwsgi+unix:/path.sock   uWSGI by its own protocol
+                           https://host[:port]                        with the system's roots
+                           h2://host[:port], h2c://host[:port], h2c+unix:/path.sock
+                                                                      HTTP/2, with TLS and without
+                         of several URLs, one that fails is left alone for a while
   --limit N              at most N requests with all upstreams at once (default: no limit)
   --queue N              how many may wait for that (default: 256)
   --queue-timeout SECS   and how long (default: 5)
@@ -40,7 +46,7 @@ usage: gateway --listen ADDR [flags]
   --help                 this text
 
 not yet: --wsgi PREFIX=MODULE:CALLABLE (with --wsgi-dir, --python, --workers, --threads,
---timeout), several URLs for one prefix, uwsgi:// URLs
+--timeout)
 ";
 
 /// What was asked for on the command line.
@@ -181,11 +187,9 @@ where
     B::Error: Into<BoxError>,
 {
     let mut dispatch = PathDispatch::new();
-    for (prefix, url) in &flags.proxies {
-        if url.contains(',') {
-            return Err(format!("{url}: several upstreams are not there yet").into());
-        }
-        dispatch = dispatch.mount_unstripped(prefix, GatewayProxy::to(url)?)?;
+    for (prefix, urls) in &flags.proxies {
+        let proxy = GatewayProxy::to_all(urls.split(','))?;
+        dispatch = dispatch.mount_unstripped(prefix, proxy)?;
     }
     Ok(dispatch)
 }

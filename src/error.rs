@@ -48,8 +48,7 @@ pub enum ErrorKind {
     RequestBodyTimeout,
     /// The request's body is larger than allowed: 413.
     RequestBodyTooLarge,
-    /// The request's head is larger than the upstream's protocol can carry, or than is said of the
-    /// upstream: 431.
+    /// The request's head is larger than the upstream's protocol can carry: 431.
     RequestHeadTooLarge,
     /// The request uses a transfer coding that is not known here: 501.
     UnknownTransferCoding,
@@ -69,7 +68,7 @@ pub enum ErrorKind {
     QueueTimeout,
     /// No connection to the upstream came free in time: 503.
     UpstreamBusy,
-    /// There is no upstream to ask: all are taken out, drained, or known to be down: 503.
+    /// There is no upstream to ask: all are taken out, or drained: 503.
     UpstreamUnavailable,
     /// The upstream could not be reached: 502.
     UpstreamConnect,

@@ -11,7 +11,7 @@
 //!               │
 //!         ConcurrencyLimit      how much work is let in, and what the rest is told
 //!               │
-//!         GatewayProxy          the rest: to Gunicorn, Tornado, or any HTTP/1.1 server
+//!         GatewayProxy          the rest: to Gunicorn, uWSGI, Tornado, or any HTTP server
 //! ```
 //!
 //! Each layer stands alone, and is useful alone, in any hyper or axum service. Together:
@@ -87,9 +87,11 @@
 //! | `path-dispatch` (default) | `PathDispatch` |
 //! | `gateway-proxy` (default) | `GatewayProxy`, `SpoolRequests`, and `body::spool` |
 //! | `concurrency-limit` (default) | `ConcurrencyLimit` |
+//! | `tls` | `https://` upstreams, and `gateway_proxy::Tls` |
+//! | `http2` | `h2c://` upstreams; with `tls` also `h2://` |
 //! | `compression` | `StaticFiles::compress`: files compressed once each, in the background |
 //! | `embed` | `static_files::EmbeddedFiles`: files in the program, by rust-embed |
-//! | `metrics` | what `StaticFiles` counts, told to the `metrics` facade |
+//! | `metrics` | what `StaticFiles` and `GatewayProxy` count, told to the `metrics` facade |
 //! | `serve` | a small server for a stack |
 //! | `axum` | reads axum's `ConnectInfo` and `OriginalUri` |
 //! | `full` | everything |

@@ -4,7 +4,11 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 
 use super::{request::remove_if, upstream::Coding};
-use crate::{Body, body::spool::Spooled, semantics::hop};
+use crate::{
+    Body, Error,
+    body::spool::{Spool, Spooled},
+    semantics::hop,
+};
 
 /// The body of a request as it goes out.
 #[derive(Debug)]
@@ -26,6 +30,28 @@ impl Content {
     /// Whether all of it can be sent (once more).
     pub(super) fn is_whole(&self) -> bool {
         !matches!(self, Self::Gone)
+    }
+
+    /// Collects what has no length, for a server that has to be told one.
+    pub(super) async fn measure(&mut self, spool: &Spool) -> Result<bool, Error> {
+        let Self::Streamed(body) = self else {
+            return Ok(false);
+        };
+        if http_body::Body::size_hint(body).exact().is_some() {
+            return Ok(false);
+        }
+        let body = std::mem::take(body);
+        *self = Self::Gone;
+        *self = Self::Spooled(spool.collect(body).await?);
+        Ok(true)
+    }
+
+    /// The body to send to a server that knows no end of it but its length.
+    pub(super) fn take_measured(&mut self) -> (Body, Coding) {
+        match self {
+            Self::Spooled(spooled) => (spooled.body(), Coding::Length(spooled.len())),
+            _ => self.take(),
+        }
     }
 
     /// The body to send, and how its end is told.

@@ -201,19 +201,29 @@ impl Config {
 }
 
 impl GatewayProxy {
-    /// A proxy to the upstream at `url`: `http://host:port`, or `http+unix:/path/of/socket`.
+    /// A proxy to the upstream at `url`:
+    ///
+    /// - `http://host:port`, `http+unix:/path/of/socket`: HTTP/1.1, on port 80 if none is said;
+    /// - `https://host:port` (feature `tls`): the same inside TLS, on port 443;
+    /// - `uwsgi://host:port`, `uwsgi+unix:/path/of/socket`: the protocol of uWSGI;
+    /// - `h2c://host:port`, `h2c+unix:/path/of/socket` (feature `http2`): HTTP/2 from the first
+    ///   byte on, on port 80;
+    /// - `h2://host:port` (features `http2` and `tls`): HTTP/2 inside TLS, on port 443.
     ///
     /// A name is looked up anew for every connection, and its addresses are tried in turn.
     /// Nothing is connected before the first request.
     ///
     /// # Errors
     ///
-    /// If it is not such a URL, or one with a path, a query, or a user name.
+    /// If it is not such a URL, one with a path, a query, or a user name, or one of a protocol
+    /// whose feature is missing.
     pub fn to(url: &str) -> Result<Self, InvalidUpstream> {
         Self::to_all([url])
     }
 
-    /// A proxy to several upstreams that serve the same: each request goes to one of them.
+    /// A proxy to several upstreams that serve the same: each request goes to one of them, by
+    /// default to the one of two that promises to answer sooner. They need not speak the same
+    /// protocol. One that is given twice counts once.
     ///
     /// # Errors
     ///
@@ -257,7 +267,8 @@ impl GatewayProxy {
         Self::new(self.shared.table.upstreams(), config)
     }
 
-    /// What looks at the upstreams while the proxy runs, and changes them.
+    /// What looks at the upstreams while the proxy runs, and changes them. To be taken when all is
+    /// said: a setter begins anew, with upstreams of its own.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(&self.shared))
@@ -290,7 +301,8 @@ impl GatewayProxy {
         self.with(|config| config.host = policy)
     }
 
-    /// Which fields tell the upstream who asked. Defaults to [`ForwardedHeaders::Both`].
+    /// Which fields tell the upstream who asked. Defaults to [`ForwardedHeaders::Both`], which is
+    /// up to seven fields more in each request.
     pub fn forwarded(self, families: ForwardedHeaders) -> Self {
         self.with(|config| config.forwarded = families)
     }
@@ -351,7 +363,8 @@ impl GatewayProxy {
         self.with(|config| config.via = Some(pseudonym))
     }
 
-    /// Sends no `Via`, against the RFC, and finds no loops.
+    /// Sends no `Via`, against the RFC, and finds no loops: a gateway that is its own upstream then
+    /// takes every connection there is.
     pub fn without_via(self) -> Self {
         self.with(|config| config.via = None)
     }
@@ -363,16 +376,21 @@ impl GatewayProxy {
     }
 
     /// How request bodies are collected before a connection is taken: see [`Spool`] for its
-    /// defaults (64 KiB in memory, 100 MiB in all, 60 seconds between reads).
+    /// defaults (64 KiB in memory, 100 MiB in all, 60 seconds between reads). A body counts
+    /// against no limit of connections while it comes, so it takes memory and disk beside those.
     pub fn spool(self, spool: Spool) -> Self {
         self.with(|config| config.spool = spool)
     }
 
     /// Sends request bodies as they come, and does not collect them.
     ///
+    /// By default only those of gRPC are, and all where every upstream speaks HTTP/2.
+    ///
     /// It saves memory, disk and time, and costs this: a slow client holds an upstream connection
-    /// (and a synchronous worker) for as long as it likes to send, and a request with a body is
-    /// not tried again on a fresh connection. The spool's limit and timeout still hold.
+    /// (and a synchronous worker) for as long as it likes to send, and a request of whose body a
+    /// byte was taken is not tried again. The spool's limit and timeout still hold. A body of
+    /// unknown length is collected all the same for an upstream that speaks uwsgi, which has to be
+    /// told one.
     pub fn stream_requests(self) -> Self {
         self.with(|config| config.streams = Streams::All)
     }

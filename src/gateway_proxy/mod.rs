@@ -1,5 +1,5 @@
-//! Requests passed to an application server: Gunicorn, uWSGI's HTTP socket, Tornado, or any other
-//! that speaks HTTP/1.1.
+//! Requests passed to application servers: Gunicorn, uWSGI, Tornado, or any other that speaks
+//! HTTP/1.1, HTTP/2, or the protocol of uWSGI.
 //!
 //! [`GatewayProxy`] is a layer, which sends what is [`at`](GatewayProxy::at) its prefixes to the
 //! upstream and the rest to the inner service, and a service that ends a stack.
@@ -42,54 +42,167 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
+//! # Servers and protocols
+//!
+//! | URL | what is spoken | feature |
+//! |---|---|---|
+//! | `http://host:port`, `http+unix:/path.sock` | HTTP/1.1 | |
+//! | `https://host:port` | HTTP/1.1 inside TLS | `tls` |
+//! | `uwsgi://host:port`, `uwsgi+unix:/path.sock` | the protocol of uWSGI | |
+//! | `h2c://host:port`, `h2c+unix:/path.sock` | HTTP/2 from the first byte on | `http2` |
+//! | `h2://host:port` | HTTP/2 inside TLS | `http2` and `tls` |
+//!
+//! Without a port, HTTP has 80, and 443 inside TLS. A connection of HTTP/1.1 and of uwsgi carries
+//! one request at a time, and is kept for the next where the server keeps it: uWSGI closes behind
+//! each answer, Gunicorn's threads do not. One of HTTP/2 carries many at once. A certificate is
+//! verified, always: see `Tls`.
+//!
+//! The uwsgi protocol sends a request as the variables of CGI. `SCRIPT_NAME` is the prefix that
+//! was stripped on the way, so that a mounted application makes its links right; no field of a
+//! request becomes a variable that means something to the server (`UWSGI_FILE`). Its head has at
+//! most 64 KiB. uWSGI takes 4 KiB unless its `buffer-size` says otherwise, and closes without a
+//! word on more: that is a 502, and the log says why. Gunicorn reads a path once more than others:
+//! as long as no answer has told who is there, a path that would then be another one (`/%2570`) is
+//! 400.
+//!
 //! # What it does
 //!
 //! 1. The path is read once (see [`PathPolicy`](crate::PathPolicy)) and sent on as it was read,
 //!    with its query. Nothing is stripped from it; what a layer outside has stripped is told in
 //!    `X-Forwarded-Prefix`.
-//! 2. A request without one meaning is refused: 400 for no or more than one `Host`, or a
-//!    `Connection` that names what is for all recipients (`Cookie`, `X-Forwarded-For`, …); 501
-//!    for a transfer coding other than `chunked`, and for `CONNECT`.
+//! 2. A request without one meaning is refused: for no or more than one `Host`, a `Connection`
+//!    that names what is for all recipients (`Cookie`, `X-Forwarded-For`, …), an unknown transfer
+//!    coding. So are `CONNECT`, `TRACE` (unless [asked for](GatewayProxy::forward_trace)), and what
+//!    has [come by before](GatewayProxy::via).
 //! 3. Fields of one connection stay on it: [`semantics::hop`](crate::semantics::hop). Fields
-//!    whose names a CGI or WSGI application confuses with others are dropped.
+//!    whose names a CGI or WSGI application confuses with others [are
+//!    dropped](GatewayProxy::drop_ambiguous_names). `Via` is added, `Max-Forwards` counted down.
 //! 4. The upstream is told who asked ([`semantics::forwarded`](crate::semantics::forwarded)):
 //!    what is known here, by [`PeerAddr`](crate::PeerAddr), and what a
 //!    [trusted](GatewayProxy::trust) peer said. What anybody else says is removed, with all of
-//!    `X-Forwarded-*` and `X-Real-IP`.
+//!    `X-Forwarded-*` and `X-Real-IP`. The inner service finds the same as
+//!    [`ClientAddr`](crate::ClientAddr).
 //! 5. The request's body is [collected](crate::body::spool) before a connection is taken, so that
-//!    a slow client never holds a worker; a chunked one then has a length. A wish for an upgrade is
-//!    no exception: a tunnel begins after the body (RFC 9110 §7.8).
-//! 6. A connection is taken from the pool, or made, in the order of asking; it goes back when the
-//!    body of the answer is over. The answer is streamed. Trailers pass both ways.
-//! 7. An upgrade (WebSocket) that the upstream accepts becomes a tunnel. What outer layers keep
-//!    for the request in [`Hold`](crate::body::Hold) is kept until it ends.
+//!    a slow client never holds a worker; a chunked one then has a length. It is [sent as it
+//!    comes](GatewayProxy::stream_requests) where that is asked for, for gRPC, and where all
+//!    servers speak HTTP/2. A tunnel begins after the body (RFC 9110 §7.8).
+//! 6. A server is chosen ([`Balance`], [`Sticky`]), and a connection to it taken or made, in the
+//!    order of asking. What fails may be [tried again](Retries), there or elsewhere.
+//! 7. The answer's fields are made fit for the client: hop-by-hop ones go, [`Rewrites`],
+//!    [`HeaderEdits`], [`AccelFields`] and [`NamedFiles`] have their say. `Set-Cookie` stays line by
+//!    line, trailers pass both ways (uwsgi has none).
+//! 8. The answer's body is sent as it comes, and [read ahead](Buffering) of a client that is
+//!    slower than the upstream. The connection goes back when it is over.
+//! 9. An upgrade that the upstream accepts (WebSocket, or any other that was asked for) becomes a
+//!    tunnel, also for a WebSocket over HTTP/2 (RFC 8441) to an upstream of HTTP/1.1.
 //!
-//! # When the upstream fails
+//! # Several servers
+//!
+//! [`to_all`](GatewayProxy::to_all) takes URLs, [`to_upstreams`](GatewayProxy::to_upstreams)
+//! [`Upstream`]s with a weight, or as a backup. Each has connections, a queue and limits of its
+//! own. By default that one of two is asked which promises to answer sooner
+//! ([`Balance::PeakEwma`]); one that fails five times in a row is left alone for a while
+//! ([`Ejection`]); a [`HealthCheck`] is there for the asking. If none is well, those least in
+//! doubt are asked all the same.
+//!
+//! A [`Handle`] shows the servers, drains, adds and removes them, and follows a stream of changes;
+//! [`resolve`](GatewayProxy::resolve) follows a name. Requests that are under way end where they
+//! are.
+//!
+//! # How long, and how many
+//!
+//! | option | default | beyond it | why that |
+//! |---|---|---|---|
+//! | [`connect_timeout`](GatewayProxy::connect_timeout) | 5 s | 504, or another server | one lost packet costs 1 s, two cost 3 |
+//! | [`pool_timeout`](GatewayProxy::pool_timeout) | 5 s | 503 | longer than a burst, shorter than a visitor's patience |
+//! | [`response_timeout`](GatewayProxy::response_timeout) | 60 s | 504 | nginx's; Gunicorn gives up after 30 |
+//! | [`read_timeout`](GatewayProxy::read_timeout) | 60 s | broken off | nginx's |
+//! | [`Retries::per_try_timeout`] | none | 504, or another try | the response timeout is there |
+//! | [`total_timeout`](GatewayProxy::total_timeout) | none | 504 (503 in the queue), or broken off | a download may take hours |
+//! | [`Spool::timeout`](crate::body::spool::Spool::timeout) | 60 s | 408 | nginx's `client_body_timeout` |
+//! | [`upgrade_idle_timeout`](GatewayProxy::upgrade_idle_timeout) | 1 h | the tunnel ends | who has no ping should not be cut |
+//! | [`upgrade_lifetime`](GatewayProxy::upgrade_lifetime) | none | Close 1001, then the end | |
+//! | [`idle_timeout`](GatewayProxy::idle_timeout) | 1.5 s | closed | below Gunicorn's 2 |
+//! | [`max_connection_age`](GatewayProxy::max_connection_age) | 1 h | not used again | names and balancers change |
+//! | [`max_connection_requests`](GatewayProxy::max_connection_requests) | 1000 | not used again | nginx's |
+//! | [`max_connections`](GatewayProxy::max_connections) | 512 | the queue | rather set it to what the server works on at once |
+//! | [`max_waiting`](GatewayProxy::max_waiting) | 1024 | 503 | two for each connection |
+//! | [`max_idle`](GatewayProxy::max_idle) | 64 | closed | |
+//! | [`max_response_head`](GatewayProxy::max_response_head) | 64 KiB | 502 | most applications send less than 1 |
+//! | [`Spool::memory`](crate::body::spool::Spool::memory), [`limit`](crate::body::spool::Spool::limit) | 64 KiB, 100 MiB | a file, 413 | forms, uploads |
+//! | [`Buffering::memory`], [`file`](Buffering::file) | 64 KiB, 1 GiB | a file, the upstream waits | pages, downloads |
+//! | [`Retries::tries`], [`budget`](Retries::budget) | 3, 20 % | the last answer | as Envoy and linkerd |
+//!
+//! The numbers of connections are for each server. Fixed are 100 fields in a head of HTTP/1.1, 32
+//! informational responses before an answer, 32 options of `Connection`, and 10 seconds for a name
+//! that is [looked up](GatewayProxy::resolve).
+//!
+//! # What fails, and how
 //!
 //! | what | answer | [`ErrorKind`](crate::ErrorKind) |
 //! |---|---|---|
+//! | the path cannot be read in one way | 400 | `BadPath` |
+//! | nor can something else of the head | 400 | `BadRequest` |
+//! | the body of the request ends early; pauses too long; is too large | 400; 408; 413 | `RequestBodyIncomplete`; `RequestBodyTimeout`; `RequestBodyTooLarge` |
+//! | `TRACE` | 405 | `MethodNotAllowed` |
+//! | the head is more than uwsgi can carry | 431 | `RequestHeadTooLarge` |
+//! | a temporary file cannot be written | 500 | `Io` |
+//! | a transfer coding other than `chunked`; `CONNECT` | 501 | `UnknownTransferCoding`; `UnsupportedMethod` |
+//! | its `Via` shows that it has come by before | 508 | `LoopDetected` |
 //! | no connection came free in time, or too many wait | 503 | `UpstreamBusy` |
-//! | there is no server, or none that may be asked | 503 | `UpstreamUnavailable` |
-//! | refused, unreachable, no such name | 502 | `UpstreamConnect` |
+//! | there is no server, or each is drained | 503 | `UpstreamUnavailable` |
+//! | refused, unreachable, no such name, a certificate that is not believed | 502 | `UpstreamConnect` |
 //! | not connected in time | 504 | `UpstreamConnectTimeout` |
 //! | closed or reset before the head of the answer was whole | 502 | `UpstreamReset` |
 //! | not HTTP, a head too large, lengths that disagree, an unknown coding | 502 | `UpstreamProtocol` |
 //! | no head in time, or the request taken no further | 504 | `UpstreamTimeout` |
 //! | the body of the answer breaks off, breaks its framing, or pauses for too long | the client's connection is broken off | |
 //!
-//! A shorter answer never looks whole (but to an HTTP/1.0 client, which cannot tell). Each is a
-//! `warn` event of `tracing` with the upstream and the reason; the client's own faults are `debug`
-//! events. No event holds a header or a path.
+//! A shorter answer never looks whole (but to an HTTP/1.0 client, which cannot tell).
+//! [`ErrorAnswers`] draws these answers, and those of the upstream where told. Each is a `warn`
+//! event of `tracing` with the upstream and the reason; the client's own faults are `debug`
+//! events. No event holds a path or the value of a field.
 //!
-//! A request is tried once more, on a fresh connection, when a kept one turns out to be closed:
-//! if nothing of it was sent; or if no byte came back, its method is idempotent (RFC 9110 §9.2.2)
-//! and its body is spooled. Nothing else is retried.
+//! A connection that was refused is tried again, whatever the method. Beyond that only what is
+//! idempotent (RFC 9110 §9.2.2), or was not sent at all: [`Retries`] has the table. A kept
+//! connection that turns out to be closed never shows.
+//!
+//! # Events and metrics
+//!
+//! Each request is a `debug` span `gateway_proxy`, open until the answer or the tunnel is over, with
+//! `method`, `upstream`, `tries`, `wait_ms` (for a connection), `connect_ms`, `first_byte_ms`,
+//! `total_ms`, `status`, `outcome`, `error`, `request_bytes` and `response_bytes`. Servers that are
+//! ejected or down are `warn` events, and `info` when they are back. With the feature `metrics` the
+//! [`metrics`](https://docs.rs/metrics) facade is told:
+//!
+//! | name | kind | labels |
+//! |---|---|---|
+//! | `tower_gateway_proxy_requests_total` | counter | `outcome`, `status` (`2xx`, …) |
+//! | `tower_gateway_proxy_errors_total` | counter | `kind` |
+//! | `tower_gateway_proxy_request_duration_seconds` | histogram | |
+//! | `tower_gateway_proxy_request_bytes_total`, `…_response_bytes_total` | counter | |
+//! | `tower_gateway_proxy_tunnels` | gauge | |
+//! | `tower_gateway_proxy_tries_total` | counter | `upstream` |
+//! | `tower_gateway_proxy_retries_total` | counter | `upstream`, `reason` |
+//! | `tower_gateway_proxy_failures_total` | counter | `upstream`, `kind` |
+//! | `tower_gateway_proxy_ejections_total` | counter | `upstream` |
+//! | `tower_gateway_proxy_health_changes_total` | counter | `upstream`, `to` (`up`, `down`) |
+//! | `tower_gateway_proxy_wait_seconds`, `…_connect_seconds`, `…_first_byte_seconds` | histogram | `upstream` |
+//! | `tower_gateway_proxy_connections_opened_total` | counter | `upstream` |
+//! | `tower_gateway_proxy_connections_in_use`, `…_connections_idle`, `…_requests_waiting` | gauge | `upstream` |
+//!
+//! An `outcome` is `complete`, `local` (answered here), `refused` (the client's fault),
+//! `unanswered`, `broken_off`, `timeout`, `client_left`, `unread` (something else was sent in place
+//! of the answer), or `failed` (this process's fault). [`Handle::upstreams`] has the present numbers
+//! without any of that.
 //!
 //! # What it does not do
 //!
 //! - It is no forward proxy: where a request goes is never the client's choice.
 //! - It does not tunnel HTTP/2 (`Upgrade: h2c`): that would be a way past every rule above.
-//! - It writes no log of requests and changes no `Location`, cookie or body.
+//! - It passes no informational response on (103): the server in front has no way to say them.
+//! - It keeps no answers, compresses none, changes no body, and writes no log of requests.
+//! - It speaks no FastCGI, no SCGI, no HTTP/3, and no PROXY protocol.
 //!
 //! # Deployment
 //!
@@ -99,8 +212,16 @@
 //! - Where TLS ends in this process, say [`forwarded_scheme`](GatewayProxy::forwarded_scheme).
 //! - Behind another proxy, say [`trust`](GatewayProxy::trust), and no wider than needed.
 //! - The application must believe this proxy and nobody else (Gunicorn: `forwarded_allow_ips`,
-//!   which is the local host by default).
+//!   which is the local host by default), and be reached by nobody else.
+//! - Say [`max_connections`](GatewayProxy::max_connections): as many as the server has workers or
+//!   threads. Each request that runs takes two file descriptors, one more for a body in a file.
+//! - Several processes that are one gateway need the same [`via`](GatewayProxy::via) and
+//!   [`Sticky::secret`]; health, queues and budgets are each one's own.
+//! - When the process ends, `serve` lets requests finish and tells WebSockets to close (1001). With
+//!   another server, [`Handle::drain_tunnels`] does the latter.
 //! - It must run in a tokio runtime with I/O and time enabled.
+//!
+#![doc = include_str!("from_nginx.md")]
 
 #[cfg(feature = "http2")]
 mod activity;

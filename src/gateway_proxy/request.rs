@@ -179,6 +179,7 @@ impl Head {
             Content::Spooled(spooled) => {
                 let trailers = trailers_of(spooled);
                 if !trailers.is_empty() {
+                    self.length = Some(spooled.len());
                     headers.remove(header::TRAILER);
                     for name in trailers.keys() {
                         headers.append(header::TRAILER, HeaderValue::from(name.clone()));
@@ -199,6 +200,13 @@ impl Head {
         if let Some(length) = length {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
+    }
+
+    /// Writes them anew for a body that is another one by now.
+    pub(super) fn reframe(&mut self, content: &Content) {
+        self.headers.remove(header::EXPECT);
+        self.headers.remove(header::TRANSFER_ENCODING);
+        self.frame(content);
     }
 
     /// Whether both sides may speak at once (gRPC), so that the request is not to be waited for.

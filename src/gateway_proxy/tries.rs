@@ -138,6 +138,7 @@ impl<'a> Tries<'a> {
             if turn.is_none() {
                 self.count += 1;
             }
+            self.measure(&server).await?;
             let sent = Instant::now();
             let result = self.attempt(&server, turn.take()).await;
             let now = Instant::now();
@@ -181,6 +182,17 @@ impl<'a> Tries<'a> {
                 }
             }
         }
+    }
+
+    /// The uwsgi protocol knows no end of a body but its length. A client that takes its time to send
+    /// it is nothing that the server is to blame for.
+    async fn measure(&mut self, server: &Server) -> Result<(), Error> {
+        if server.address().speech == Speech::Uwsgi
+            && self.content.measure(&self.shared.config.spool).await?
+        {
+            self.head.reframe(self.content);
+        }
+        Ok(())
     }
 
     fn pick(&self) -> Option<Arc<Server>> {
@@ -274,10 +286,13 @@ impl<'a> Tries<'a> {
             Ok(block) => block,
             Err(error) => return Err(Failure::unsent(error, Some(turn))),
         };
-        // The uwsgi protocol has no way to ask for a body.
-        let can_ask = server.address().speech != Speech::Uwsgi;
-        let is_held = can_ask && self.head.holds(self.content);
-        let (body, coding) = self.content.take();
+        // A server that speaks uwsgi asks for nothing, and has to be told a length.
+        let is_uwsgi = server.address().speech == Speech::Uwsgi;
+        let is_held = !is_uwsgi && self.head.holds(self.content);
+        let (body, coding) = match is_uwsgi {
+            false => self.content.take(),
+            true => self.content.take_measured(),
+        };
         let request = Outgoing {
             method: self.head.method.clone(),
             head: bytes,
@@ -296,7 +311,7 @@ impl<'a> Tries<'a> {
             Ok(head) => {
                 // A try has a limit of its own; the body of its answer has that of the whole.
                 call.set_deadline(self.deadline);
-                if server.address().speech == Speech::Uwsgi {
+                if is_uwsgi {
                     server.known.learn_reading(head.headers());
                 }
                 Ok(Answered {

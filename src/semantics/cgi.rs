@@ -279,13 +279,12 @@ fn separator(name: &HeaderName) -> &'static [u8] {
 /// Whether a field becomes a variable: only where its name becomes one that no other field can
 /// have, and that no server gives a meaning of its own.
 ///
-/// `Proxy` would be `HTTP_PROXY`, by which libraries find their proxy (CVE-2016-5385). `Expect` is
-/// for who speaks HTTP with the client; RFC 3875 §4.1.18: "The server MAY remove header fields that
-/// relate solely to client-side communication issues, such as 'Connection'."
+/// `Proxy` would be `HTTP_PROXY`, by which libraries find their proxy (CVE-2016-5385). `Expect` and
+/// `Trailer` speak of how the body comes here; RFC 3875 §4.1.18: "The server MAY remove header
+/// fields that relate solely to client-side communication issues, such as 'Connection'."
 fn is_passed(name: &HeaderName) -> bool {
     let text = name.as_str();
-    *name != header::CONTENT_LENGTH
-        && *name != header::EXPECT
+    ![header::CONTENT_LENGTH, header::EXPECT, header::TRAILER].contains(name)
         && text != "proxy"
         && !hop::is_hop_by_hop(name)
         && text

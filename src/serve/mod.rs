@@ -20,8 +20,8 @@
 //! WebSocket is opened by an extended CONNECT (RFC 8441): a request with the method `CONNECT`, a
 //! path, and `hyper::ext::Protocol` among its extensions. It is answered with 200, and the upgrade is
 //! the stream. A CONNECT without that extension is a plain one.
-//! Upgrades (WebSocket) work as hyper has them: `hyper::upgrade::on(&mut request)`. Among the
-//! extensions of a request that asks for one (`Upgrade`, `CONNECT`) are
+//!
+//! Among the extensions of a request that asks for one (`Upgrade`, `CONNECT`) are
 //! [`Drain`](crate::body::Drain), which tells when the server stops, and
 //! [`Hold`](crate::body::Hold), to be kept for as long as a tunnel over HTTP/2 lasts: the
 //! connection would otherwise be closed as an idle one.

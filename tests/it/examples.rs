@@ -1,14 +1,14 @@
 //! Every example, run as its header says, does what its header says.
 
-use std::{env, net::SocketAddr, path::PathBuf};
+use std::{env, net::SocketAddr, path::PathBuf, process::Command};
 
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{
     process::{Process, tethered},
     python::{self, Gunicorn, Site},
-    raw::{exchange, get, read_answer},
-    session::Session,
+    raw::{Answer, exchange, get, read_answer},
+    session::{Session, sha256},
 };
 
 /// A running example.
@@ -19,7 +19,11 @@ struct Example {
 
 impl Example {
     fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut process = spawn(name, arguments);
+        Self::of(command(name, arguments))
+    }
+
+    fn of(command: Command) -> Self {
+        let mut process = Process::start(command);
         let line = process.wait_for("listening on http://");
         let addr = line
             .strip_prefix("listening on http://")
@@ -31,6 +35,10 @@ impl Example {
 }
 
 fn spawn(name: &str, arguments: &[&str]) -> Process {
+    Process::start(command(name, arguments))
+}
+
+fn command(name: &str, arguments: &[&str]) -> Command {
     // Cargo puts examples beside the folder of the tests.
     let folder = env::current_exe()
         .unwrap()
@@ -47,7 +55,7 @@ fn spawn(name: &str, arguments: &[&str]) -> Process {
     );
     let mut command = tethered(program);
     command.args(arguments);
-    Process::start(command)
+    command
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,6 +179,174 @@ async fn split(addr: SocketAddr, gunicorn: &mut Gunicorn) {
     );
 }
 
+/// uWSGI with a site, at a socket in a folder of its own.
+struct Uwsgi {
+    url: String,
+    _process: Process,
+    _folder: tempfile::TempDir,
+}
+
+impl Uwsgi {
+    fn start(mut command: Command, application: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        command
+            .args([
+                "--master",
+                "--processes",
+                "2",
+                "--die-on-term",
+                "--need-app",
+            ])
+            .args(["--module", application, "--socket"])
+            .arg(&socket);
+        let mut process = Process::start(command);
+        process.wait_for("spawned uWSGI worker 2");
+        Self {
+            url: format!("uwsgi+unix:{}", socket.display()),
+            _process: process,
+            _folder: folder,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_server() {
+    let site = Site::new();
+    let gunicorn = site.gunicorn(&["--workers", "2"]);
+    let uwsgi = Uwsgi::start(site.command("uwsgi"), "config.wsgi");
+    let root = site.static_root();
+    let arguments = [
+        "127.0.0.1:0",
+        &gunicorn.url(),
+        &uwsgi.url,
+        root.to_str().unwrap(),
+    ];
+    let example = Example::start("05_application_server", &arguments);
+    let mut browser = Session::new(example.addr);
+
+    // One site with one database, at two places.
+    browser.get("/").await;
+    let asked = browser.post_form("/", &[("text", "Which of you?")]).await;
+    assert_eq!(asked.status, 302, "{asked:?}");
+    for (prefix, signs) in [("", true), ("/uwsgi", false)] {
+        let page = browser.get(&format!("{prefix}/")).await;
+        assert!(page.text().contains("Which of you?"), "{prefix}");
+        // Only one of the two says who it is.
+        assert_eq!(page.header("server").is_some(), signs, "{prefix}");
+        for link in ["/static/style.css", "/upload/", "/questions/"] {
+            let link = format!("=\"{prefix}{link}");
+            assert!(page.text().contains(&link), "{link}: {}", page.text());
+        }
+        let style = browser.get(&format!("{prefix}/static/style.css")).await;
+        assert!(style.status == 200 && style.text().contains("rgb(244, 247, 241)"));
+        let told = browser.get(&format!("{prefix}/whoami/")).await;
+        let told: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+        assert_eq!(told["script_name"], prefix, "{told:#}");
+    }
+    assert!(!gunicorn.process.log().contains("/uwsgi"));
+    assert!(!gunicorn.process.log().contains("style.css"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_servers() {
+    let example = Example::start("06_several_servers", &["127.0.0.1:0"]);
+    let page = async || get(example.addr, "/").await.text();
+    let status = async || get(example.addr, "/status").await.text();
+
+    // By their weights, and the backup not at all.
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(page().await);
+    }
+    let of = |name: &str| answers.iter().filter(|text| text.starts_with(name)).count();
+    assert_eq!((of("one"), of("two"), of("three")), (4, 2, 0));
+
+    // A session counts its visits at one server.
+    let mut browser = Session::new(example.addr);
+    let first = browser.get("/").await.text();
+    let (name, visits) = first.trim().split_once(", visit ").unwrap();
+    let visits: u32 = visits.parse().unwrap();
+    for visit in visits + 1..visits + 4 {
+        assert_eq!(
+            browser.get("/").await.text(),
+            format!("{name}, visit {visit}\n")
+        );
+    }
+
+    // One that is not well is told by its checks, and nobody else notices.
+    let broken = async |browser: &mut Session| {
+        assert_eq!(browser.post_form("/break", &[]).await.status, 200);
+        let before = status().await.matches(" is Down").count();
+        while status().await.matches(" is Down").count() == before {
+            assert_eq!(browser.get("/").await.status, 200);
+        }
+    };
+    broken(&mut browser).await;
+    let moved = browser.get("/").await.text();
+    assert!(!moved.starts_with(name), "{moved}");
+    broken(&mut browser).await;
+    assert!(page().await.starts_with("three, visit "));
+    let table = status().await;
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert_eq!(table.matches(" is Up").count(), 1, "{table}");
+
+    // When nobody is well, somebody is asked all the same.
+    assert_eq!(browser.post_form("/break", &[]).await.status, 200);
+    assert_eq!(browser.get("/").await.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_moves() {
+    let site = Site::new();
+    let mut gunicorn = site.gunicorn(&["--workers", "2"]);
+    let url = gunicorn.url();
+    let [before, after] =
+        ["before", "after"].map(|day| Example::start("07_strangler", &["127.0.0.1:0", &url, day]));
+    let upload = |target: &str, framing: &str| {
+        format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{framing}")
+    };
+    let sized = "Content-Length: 6\r\n\r\na body";
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n2\r\na \r\n4\r\nbody\r\n0\r\n\r\n";
+    let json = |answer: &Answer| -> serde_json::Value {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+
+    // First what Django is not asked for any more, under every spelling of its path.
+    let mut answers = Vec::new();
+    for target in ["/upload/raw/", "//upload/./raw/", "/%75pload/raw/"] {
+        for framing in [sized, chunked] {
+            answers.push(json(&exchange(after.addr, upload(target, framing)).await));
+        }
+    }
+    let get_it = get(after.addr, "/upload/raw/").await;
+    assert_eq!(get_it.status, 405);
+    split(after.addr, &mut gunicorn).await;
+    assert!(!gunicorn.process.log().contains("upload"));
+
+    // And it is as it was.
+    for framing in [sized, chunked] {
+        answers.push(json(
+            &exchange(before.addr, upload("/upload/raw/", framing)).await,
+        ));
+    }
+    assert_eq!(get(before.addr, "/upload/raw/").await.status, 405);
+    gunicorn
+        .process
+        .wait_for("\"GET /upload/raw/ HTTP/1.1\" 405");
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+    assert_eq!(answers[0]["sha256"], sha256(b"a body"));
+    let form = get(after.addr, "/upload/").await;
+    assert!(form.status == 200 && form.text().contains("<form"));
+
+    let mut wrong = spawn("07_strangler", &["127.0.0.1:0", &url, "tomorrow"]);
+    wrong.wait_for("neither");
+    assert_eq!(wrong.wait(), Some(1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn quickstart() {
     let mut example = Example::start("quickstart", &["127.0.0.1:0"]);
@@ -210,7 +386,10 @@ async fn quickstart() {
 }
 
 mod gateway {
+    use tower_gateway::Body;
+
     use super::*;
+    use crate::support::tls::{Issuer, TlsUpstream};
 
     #[tokio::test(flavor = "multi_thread")]
     async fn in_front_of_gunicorn() {
@@ -275,6 +454,85 @@ mod gateway {
         let echo: serde_json::Value =
             serde_json::from_slice(&get(example.addr, "/echo").await.body).unwrap();
         assert_eq!(echo["path"], "/echo");
+    }
+
+    /// One of them is not there: nobody notices.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn with_several_upstreams_for_one_prefix() {
+        let folder = tempfile::tempdir().unwrap();
+        let applications = [python::tornado(), python::tornado()];
+        let proxy = format!(
+            "/=http+unix:{},{},{}",
+            folder.path().join("none").display(),
+            applications[0].url,
+            applications[1].url
+        );
+        let mut command = command("gateway", &["--listen", "127.0.0.1:0", "--proxy", &proxy]);
+        command.env("RUST_LOG", "debug");
+        let mut example = Example::of(command);
+        for _ in 0..20 {
+            let answer = get(example.addr, "/").await;
+            assert_eq!(
+                (answer.status, answer.text()),
+                (200, "hello from tornado\n".to_owned())
+            );
+        }
+        // It was asked all the same.
+        example.process.wait_for("trying again");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn in_front_of_uwsgi() {
+        let site = Site::new();
+        let uwsgi = Uwsgi::start(site.command("uwsgi"), "config.wsgi");
+        let proxy = format!("/={}", uwsgi.url);
+        let example = Example::start("gateway", &["--listen", "127.0.0.1:0", "--proxy", &proxy]);
+        let mut browser = Session::new(example.addr);
+        browser.get("/").await;
+        let asked = browser.post_form("/", &[("text", "By uwsgi?")]).await;
+        assert_eq!(asked.status, 302, "{asked:?}");
+        assert!(browser.get("/").await.text().contains("By uwsgi?"));
+    }
+
+    /// Another gateway is the upstream; and one that shows a certificate.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn in_front_of_http2_and_tls() {
+        let site = format!("/={}/examples/site", env!("CARGO_MANIFEST_DIR"));
+        let inner = Example::start("gateway", &["--listen", "127.0.0.1:0", "--static", &site]);
+        let issuer = Issuer::new();
+        let hello = tower::service_fn(async |request: http::Request<hyper::body::Incoming>| {
+            let said = format!("{:?}", request.version());
+            Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(said)))
+        });
+        let upstreams = [
+            TlsUpstream::serve(issuer.acceptor(&["localhost"], &["http/1.1"]), hello).await,
+            TlsUpstream::serve(issuer.acceptor(&["localhost"], &["h2"]), hello).await,
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let roots = folder.path().join("roots.pem");
+        std::fs::write(&roots, issuer.pem()).unwrap();
+        let [https, h2] = upstreams.each_ref().map(|upstream| upstream.addr.port());
+        let mut command = command(
+            "gateway",
+            &[
+                "--listen",
+                "127.0.0.1:0",
+                "--proxy",
+                &format!("/=h2c://{}", inner.addr),
+                "--proxy",
+                &format!("/https=https://localhost:{https}"),
+                "--proxy",
+                &format!("/h2=h2://localhost:{h2}"),
+            ],
+        );
+        // The system's roots are where this says.
+        command.env("SSL_CERT_FILE", &roots);
+        let outer = Example::of(command);
+        let style = get(outer.addr, "/style.css").await;
+        assert_eq!(style.status, 200);
+        assert_eq!(style.body, get(inner.addr, "/style.css").await.body);
+        assert_eq!(get(outer.addr, "/https").await.text(), "HTTP/1.1");
+        assert_eq!(get(outer.addr, "/h2").await.text(), "HTTP/2.0");
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -426,12 +684,12 @@ mod gateway {
             ),
             (&[LISTEN[0], LISTEN[1], "--proxy", "/=ftp://x"], "ftp://x"),
             (
-                &[LISTEN[0], LISTEN[1], "--proxy", "/=uwsgi://127.0.0.1:1"],
-                "not supported yet",
+                &[LISTEN[0], LISTEN[1], "--proxy", "/=uwsgi://127.0.0.1"],
+                "it has no port",
             ),
             (
-                &[LISTEN[0], LISTEN[1], "--proxy", "/=http://a,http://b"],
-                "several upstreams",
+                &[LISTEN[0], LISTEN[1], "--proxy", "/=http://a,ftp://b"],
+                "ftp://b",
             ),
             (
                 &[LISTEN[0], LISTEN[1], "--static", "/=src", "--spa", "no"],

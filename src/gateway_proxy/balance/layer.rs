@@ -16,6 +16,37 @@ use siphasher::sip128::SipHasher24;
 /// | `PeakEwma`, `Random` | the same for any `n`, while most servers can be asked |
 /// | `LeastConnections`, `Hash` | a look at each |
 /// | `RoundRobin` | a look at each, one at a time |
+///
+/// ```
+/// use axum::Router;
+/// use http::Request;
+/// use http_body_util::BodyExt;
+/// use tower::ServiceExt;
+/// use tower_gateway::{Body, gateway_proxy::{Balance, GatewayProxy, Upstream}};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let mut upstreams = Vec::new();
+/// for (name, weight) in [("a", 2), ("b", 1)] {
+///     let app = Router::new().fallback(async move || name);
+///     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+///     let url = format!("http://{}", listener.local_addr()?);
+///     upstreams.push(Upstream::new(&url)?.weight(weight));
+///     tokio::spawn(async move { axum::serve(listener, app).await });
+/// }
+/// let proxy = GatewayProxy::to_upstreams(upstreams).balance(Balance::RoundRobin);
+///
+/// let mut names = String::new();
+/// for _ in 0..6 {
+///     let request = Request::get("/").header("host", "localhost").body(Body::empty())?;
+///     let body = proxy.clone().oneshot(request).await?.into_body().collect().await?;
+///     names += std::str::from_utf8(&body.to_bytes())?;
+/// }
+/// assert_eq!(names, "abaaba");
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// # })?;
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Balance {

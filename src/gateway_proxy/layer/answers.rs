@@ -7,7 +7,8 @@ use crate::gateway_proxy::{
 
 impl GatewayProxy {
     /// How answers are read ahead of slow clients, so that the upstream is done with them. See
-    /// [`Buffering`] for its defaults (64 KiB in memory, then 1 GiB in a temporary file).
+    /// [`Buffering`] for its defaults (64 KiB in memory, then 1 GiB in a temporary file), which are
+    /// also what a slow client costs.
     pub fn buffering(self, buffering: Buffering) -> Self {
         self.with(|config| config.buffering = buffering)
     }
@@ -30,7 +31,7 @@ impl GatewayProxy {
     }
 
     /// Draws answers to errors in place of the short texts of this crate, and, where told, of the
-    /// upstream's.
+    /// upstream's. None by default. It costs a copy of each request's method, target and `Accept`.
     pub fn error_answers(self, answers: ErrorAnswers) -> Self {
         self.with(|config| config.error_answers = Some(answers))
     }

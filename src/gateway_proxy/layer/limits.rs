@@ -6,7 +6,7 @@ use super::GatewayProxy;
 
 impl GatewayProxy {
     /// How long a connection may take to be made, with the lookup of its name. Defaults to 5
-    /// seconds; beyond, the answer is 504.
+    /// seconds; beyond, another upstream is tried, or the answer is 504.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.connect = timeout)
     }
@@ -38,10 +38,10 @@ impl GatewayProxy {
         self.with(|config| config.upgrade_lifetime = Some(time))
     }
 
-    /// How many connections to the upstream are used at once. Defaults to 512.
+    /// How many connections to each upstream are used at once. Defaults to 512.
     ///
-    /// A connection counts until the body of its answer is over, an upgraded one until it ends. Of
-    /// those of HTTP/2, which carry many requests at once, each request counts.
+    /// A connection counts until the body of its answer is over, an upgraded one until it ends.
+    /// Where one carries many requests (HTTP/2), it is the requests that are counted.
     /// Set it to what the upstream can work on: more only wait in its backlog, where they cannot
     /// be told to go away.
     ///
@@ -55,8 +55,9 @@ impl GatewayProxy {
         self.with(|config| config.limits.max_connections = max)
     }
 
-    /// How many requests may wait for a connection, in the order of their coming. Defaults to
-    /// 1024; the next is answered 503 at once. Each costs its head and its spooled body.
+    /// How many requests may wait for a connection to one upstream, in the order of their coming.
+    /// Defaults to 1024; the next is answered 503 at once. Each costs its head and its spooled
+    /// body.
     pub fn max_waiting(self, max: usize) -> Self {
         self.with(|config| config.limits.max_waiting = max)
     }
@@ -67,7 +68,10 @@ impl GatewayProxy {
         self.with(|config| config.limits.wait = timeout)
     }
 
-    /// How many connections are kept when nobody uses them. Defaults to 64; zero keeps none.
+    /// How many connections to each upstream are kept when nobody uses them. Defaults to 64; zero
+    /// keeps none. Each costs a descriptor here and one there; a thread, where the upstream has one
+    /// for each connection. Those of HTTP/2 are few, and kept until they are
+    /// [old](GatewayProxy::max_connection_age).
     pub fn max_idle(self, max: usize) -> Self {
         self.with(|config| config.limits.max_idle = max)
     }
@@ -88,8 +92,8 @@ impl GatewayProxy {
         self.with(|config| config.limits.max_age = age)
     }
 
-    /// How many requests a connection may carry. Defaults to 1000, as nginx's
-    /// `keepalive_requests`.
+    /// How many requests a connection may carry, one after the other. Defaults to 1000, as nginx's
+    /// `keepalive_requests`. Those of HTTP/2 are not limited by it.
     ///
     /// # Panics
     ///
@@ -119,14 +123,15 @@ impl GatewayProxy {
     /// How long all of it may take, from when the request is there to the end of the answer:
     /// waiting, every try, and the body. None by default.
     ///
-    /// Beyond it the answer is 504, or is broken off if it has begun. An upgraded connection is
-    /// not limited by it.
+    /// Beyond it the answer is 504 (503 while a request still waits for a connection), or is broken
+    /// off if it has begun. An upgraded connection is not limited by it.
     pub fn total_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.total_timeout = Some(timeout))
     }
 
-    /// How many bytes the head of an answer may have. Defaults to 64 KiB (and 100 fields, which
-    /// is fixed); beyond, the answer is 502.
+    /// How many bytes the head of an answer may have. Defaults to 64 KiB (and 100 fields in
+    /// HTTP/1.1, which is fixed); beyond, the answer is 502. It is the memory that an upstream can
+    /// make one request take before its answer begins.
     pub fn max_response_head(self, bytes: usize) -> Self {
         self.with(|config| config.limits.max_head = bytes)
     }

@@ -10,9 +10,12 @@ use crate::gateway_proxy::upstream::{Address, InvalidUpstream};
 /// let proxy = GatewayProxy::to_upstreams([
 ///     Upstream::new("http://10.0.0.1:8000")?.weight(2),
 ///     Upstream::new("http://10.0.0.2:8000")?,
-///     Upstream::new("http://10.0.0.9:8000")?.backup(),
+///     Upstream::new("uwsgi://10.0.0.9:3031")?.backup(),
 /// ]);
-/// # drop(proxy);
+/// let upstreams = proxy.handle().upstreams();
+/// assert_eq!(upstreams[0].upstream, Upstream::new("http://10.0.0.1:8000")?.weight(2));
+/// assert_eq!(upstreams[2].upstream.to_string(), "uwsgi://10.0.0.9:3031");
+/// assert!(Upstream::new("ftp://10.0.0.1").is_err());
 /// # Ok::<(), tower_gateway::gateway_proxy::InvalidUpstream>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

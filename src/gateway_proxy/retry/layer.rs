@@ -28,15 +28,37 @@ use crate::gateway_proxy::statuses::Statuses;
 /// pause, of 0 to 25 milliseconds by chance, 50 after the next, up to 250.
 ///
 /// ```
-/// use std::time::Duration;
-/// use tower_gateway::gateway_proxy::Retries;
+/// use std::sync::atomic::{AtomicBool, Ordering};
 ///
-/// let retries = Retries::new()
-///     .tries(2)
-///     .on_status([502, 503, 504])
-///     .per_try_timeout(Duration::from_secs(10))
-///     .on_timeout();
-/// # let _ = retries;
+/// use axum::{Router, http::StatusCode, routing::get};
+/// use http::Request;
+/// use tower::ServiceExt;
+/// use tower_gateway::{Body, GatewayProxy, gateway_proxy::Retries};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// // An application that says 503 to every other request.
+/// static IS_WELL: AtomicBool = AtomicBool::new(true);
+/// let page = || async {
+///     match IS_WELL.fetch_xor(true, Ordering::Relaxed) {
+///         true => StatusCode::SERVICE_UNAVAILABLE,
+///         false => StatusCode::OK,
+///     }
+/// };
+/// let app = Router::new().route("/", get(page).post(page));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let url = format!("http://{}", listener.local_addr()?);
+/// tokio::spawn(async move { axum::serve(listener, app).await });
+///
+/// let proxy = GatewayProxy::to(&url)?.retries(Retries::new().on_status([502, 503, 504]));
+/// for (method, status) in [("GET", 200), ("POST", 503), ("POST", 200)] {
+///     let request = Request::builder().method(method).uri("/").header("host", "localhost");
+///     let response = proxy.clone().oneshot(request.body(Body::empty())?).await?;
+///     assert_eq!(response.status(), status, "{method}");
+/// }
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// # })?;
+/// # Ok::<(), tower_gateway::BoxError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]

@@ -101,6 +101,38 @@ async fn requests_arrive_as_they_were_sent() {
     }
 }
 
+/// The protocol knows no body but one of a known length: trailers are left out, and what is to be
+/// streamed is, if its length is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_without_a_length_arrive_with_one() {
+    for server in [Server::Uwsgi, Server::Threads] {
+        let application = server.flask(Place::Unix);
+        for proxy in [
+            application.proxy(),
+            application.proxy().stream_requests(),
+            application.proxy().stream_requests_at("/echo"),
+        ] {
+            let gateway = Gateway::start(&python::mysite().join("static"), proxy).await;
+            for framing in [
+                "Transfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n\
+                 6\r\na body\r\n0\r\nX-Sum: 1\r\n\r\n",
+                "Transfer-Encoding: chunked\r\n\r\n6\r\na body\r\n0\r\n\r\n",
+                "Content-Length: 6\r\n\r\na body",
+            ] {
+                let request = format!(
+                    "POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{framing}"
+                );
+                let answer = exchange(gateway.addr, request).await;
+                let told = json(&answer);
+                let context = format!("{server:?} {framing:?} {told:#}");
+                assert_eq!(told["body"]["size"], 6, "{context}");
+                assert_eq!(told["body"]["sha256"], sha256(b"a body"), "{context}");
+                assert_eq!(variable(&told, "HTTP_TRAILER"), None, "{context}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_is_read_once_whoever_reads_it() {
     for (server, place) in EVERYWHERE {

@@ -21,6 +21,38 @@ use http::{HeaderMap, header};
 /// file, a piece of 64 KiB on its way there and one on its way back as well. Worst-case disk is
 /// [`file`](Buffering::file). What all answers take together is bounded by how many requests are
 /// let in, which is for `ConcurrencyLimit` or the server to say.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use axum::{Router, routing::get};
+/// use http::Request;
+/// use http_body_util::BodyExt;
+/// use tower::ServiceExt;
+/// use tower_gateway::{Body, GatewayProxy, gateway_proxy::Buffering};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let app = Router::new().route("/", get(async || vec![0; 8 << 20]));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let url = format!("http://{}", listener.local_addr()?);
+/// tokio::spawn(async move { axum::serve(listener, app).await });
+///
+/// let proxy = GatewayProxy::to(&url)?.buffering(Buffering::new().memory(256 << 10));
+/// let request = Request::get("/").header("host", "localhost").body(Body::empty())?;
+/// let mut body = proxy.clone().oneshot(request).await?.into_body();
+/// let first = body.frame().await.unwrap()?;
+///
+/// // The client takes no more for now. The upstream is done all the same, and the rest is here.
+/// while proxy.handle().upstreams()[0].in_use > 0 {
+///     tokio::time::sleep(Duration::from_millis(10)).await;
+/// }
+/// let rest = body.collect().await?.to_bytes();
+/// assert_eq!(first.into_data().unwrap().len() + rest.len(), 8 << 20);
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// # })?;
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Buffering {

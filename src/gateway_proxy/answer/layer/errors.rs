@@ -13,9 +13,12 @@ use crate::{Body, Error, semantics::hop};
 /// [replaced](ErrorAnswers::intercept).
 ///
 /// ```
-/// use http::{HeaderValue, Response, header};
-/// use tower_gateway::{Body, gateway_proxy::ErrorAnswers};
+/// use http::{HeaderValue, Request, Response, header};
+/// use tower::ServiceExt;
+/// use tower_gateway::{Body, gateway_proxy::{ErrorAnswers, GatewayProxy}};
 ///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
 /// let answers = ErrorAnswers::new(|refused| {
 ///     if !refused.accepts("application/json") {
 ///         return None; // The line of text that there is anyway.
@@ -27,7 +30,18 @@ use crate::{Body, Error, semantics::hop};
 ///     response.headers_mut().insert(header::CONTENT_TYPE, json);
 ///     Some(response)
 /// });
-/// # let _ = answers;
+/// let proxy = GatewayProxy::to("http+unix:/nowhere/gunicorn.sock")?.error_answers(answers);
+/// let request = Request::get("/")
+///     .header("host", "localhost")
+///     .header("accept", "application/json")
+///     .body(Body::empty())?;
+/// let response = proxy.oneshot(request).await?;
+/// assert_eq!(response.status(), 502);
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// assert_eq!(response.headers()["cache-control"], "no-store");
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// # })?;
+/// # Ok::<(), tower_gateway::BoxError>(())
 /// ```
 #[derive(Clone)]
 #[must_use]

@@ -16,6 +16,39 @@ use crate::semantics::{mount::Prefix, rewrite};
 ///
 /// See [`semantics::rewrite`](crate::semantics::rewrite) for what is changed in which way; what is
 /// not understood is left as it is.
+///
+/// ```
+/// use axum::{Router, http::{HeaderMap, StatusCode}};
+/// use http::Request;
+/// use tower::ServiceExt;
+/// use tower_gateway::{
+///     Body, GatewayProxy,
+///     gateway_proxy::{HostPolicy, Rewrites},
+/// };
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// // An application that knows no name but its own.
+/// let app = Router::new().fallback(async |headers: HeaderMap| {
+///     let location = format!("http://{}/login", headers["host"].to_str().unwrap());
+///     let fields = [("location", location), ("set-cookie", "id=1; Path=/app".to_owned())];
+///     (StatusCode::FOUND, fields)
+/// });
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let url = format!("http://{}", listener.local_addr()?);
+/// tokio::spawn(async move { axum::serve(listener, app).await });
+///
+/// let proxy = GatewayProxy::to(&url)?
+///     .host(HostPolicy::Upstream)
+///     .rewrites(Rewrites::new().cookie_path("/app", "/shop"));
+/// let request = Request::get("/").header("host", "example.org").body(Body::empty())?;
+/// let response = proxy.oneshot(request).await?;
+/// assert_eq!(response.headers()["location"], "/login");
+/// assert_eq!(response.headers()["set-cookie"], "id=1; Path=/shop");
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// # })?;
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Rewrites {

@@ -25,14 +25,35 @@ use crate::{BoxError, gateway_proxy::statuses::Statuses};
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_gateway::gateway_proxy::HealthCheck;
+///
+/// use axum::{Router, http::HeaderMap, routing::get};
+/// use tower_gateway::gateway_proxy::{GatewayProxy, HealthCheck, UpstreamHealth};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let healthz = async |headers: HeaderMap| {
+///     if headers["host"] == "www.example.org" { "all is ok" } else { "who?" }
+/// };
+/// let app = Router::new().route("/healthz", get(healthz));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let url = format!("http://{}", listener.local_addr()?);
+/// tokio::spawn(async move { axum::serve(listener, app).await });
 ///
 /// let check = HealthCheck::get("/healthz")
 ///     .host("www.example.org") // Django: one of ALLOWED_HOSTS
-///     .interval(Duration::from_secs(10))
+///     .interval(Duration::from_millis(50))
 ///     .expect_status([200])
-///     .expect_body("ok");
-/// # let _ = check;
+///     .expect_body("ok")
+///     .wait_for_first_success();
+/// let handle = GatewayProxy::to(&url)?.health_check(check).handle();
+/// assert_eq!(handle.upstreams()[0].health, UpstreamHealth::Unknown);
+/// handle.start();
+/// while handle.upstreams()[0].health != UpstreamHealth::Up {
+///     tokio::time::sleep(Duration::from_millis(10)).await;
+/// }
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// # })?;
+/// # Ok::<(), tower_gateway::BoxError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]

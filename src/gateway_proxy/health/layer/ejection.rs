@@ -36,13 +36,36 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_gateway::gateway_proxy::Ejection;
 ///
+/// use http::Request;
+/// use tower::ServiceExt;
+/// use tower_gateway::{
+///     Body, GatewayProxy,
+///     gateway_proxy::{Balance, Ejection, UpstreamHealth},
+/// };
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
 /// let ejection = Ejection::new()
-///     .consecutive(3)
-///     .on_status([500, 502, 503, 504])
+///     .consecutive(2)
 ///     .base_time(Duration::from_secs(10));
-/// assert_ne!(ejection, Ejection::off());
+/// // Nobody is there.
+/// let proxy = GatewayProxy::to_all(["http+unix:/nowhere/a", "http+unix:/nowhere/b"])?
+///     .balance(Balance::RoundRobin)
+///     .ejection(ejection);
+/// for _ in 0..4 {
+///     let request = Request::get("/").header("host", "localhost").body(Body::empty())?;
+///     assert_eq!(proxy.clone().oneshot(request).await?.status(), 502);
+/// }
+/// // Of two, one always stays.
+/// let upstreams = proxy.handle().upstreams();
+/// let ejected = upstreams
+///     .iter()
+///     .filter(|upstream| matches!(upstream.health, UpstreamHealth::Ejected(_)));
+/// assert_eq!(ejected.count(), 1);
+/// # Ok::<(), tower_gateway::BoxError>(())
+/// # })?;
+/// # Ok::<(), tower_gateway::BoxError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
