@@ -135,7 +135,7 @@ pub use self::{
         AccelFields, Asked, Buffering, ErrorAnswers, HeaderEdits, NamedFiles, Refused, Rewrites,
     },
     balance::{Balance, HashKey, SameSite, Sticky},
-    handle::{Handle, UpstreamHealth, UpstreamStatus},
+    handle::{Handle, UpstreamErrors, UpstreamHealth, UpstreamStatus},
     health::{Ejection, HealthCheck},
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork, Upstream},
     retry::Retries,

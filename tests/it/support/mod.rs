@@ -2,6 +2,7 @@
 
 pub mod alone;
 pub mod awaited;
+pub mod counted;
 pub mod log;
 pub mod process;
 pub mod python;
