@@ -89,7 +89,7 @@
 //! | `concurrency-limit` (default) | `ConcurrencyLimit` |
 //! | `compression` | `StaticFiles::compress`: files compressed once each, in the background |
 //! | `embed` | `static_files::EmbeddedFiles`: files in the program, by rust-embed |
-//! | `metrics` | what `StaticFiles` counts, told to the `metrics` facade |
+//! | `metrics` | what `StaticFiles` and `GatewayProxy` count, told to the `metrics` facade |
 //! | `serve` | a small server for a stack |
 //! | `axum` | reads axum's `ConnectInfo` and `OriginalUri` |
 //! | `full` | everything |

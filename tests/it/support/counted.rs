@@ -1,7 +1,7 @@
 //! What the `metrics` facade was told, for tests of it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
@@ -12,7 +12,10 @@ use metrics::{
 
 /// What was counted, by name and label.
 #[derive(Clone, Default)]
-pub struct Counted(Arc<Mutex<HashMap<String, f64>>>);
+pub struct Counted {
+    values: Arc<Mutex<HashMap<String, f64>>>,
+    described: Arc<Mutex<HashSet<String>>>,
+}
 
 /// A counter, a gauge or a histogram.
 struct One(Counted, String);
@@ -21,12 +24,12 @@ impl Counted {
     /// What this is now; `name` is followed by the values of the labels. Of a histogram, how many
     /// there were.
     pub fn of(&self, name: &str) -> f64 {
-        let known = self.0.lock().unwrap();
+        let known = self.values.lock().unwrap();
         known.get(name).copied().unwrap_or_default()
     }
 
     pub fn all(&self) -> HashMap<String, f64> {
-        self.0.lock().unwrap().clone()
+        self.values.lock().unwrap().clone()
     }
 
     /// Adds up what has this in its name.
@@ -35,6 +38,18 @@ impl Counted {
         all.filter(|(name, _)| name.contains(part))
             .map(|(_, value)| value)
             .sum()
+    }
+
+    /// The names that were said to mean something.
+    pub fn described(&self) -> HashSet<String> {
+        self.described.lock().unwrap().clone()
+    }
+
+    fn describe(&self, name: &KeyName) {
+        self.described
+            .lock()
+            .unwrap()
+            .insert(name.as_str().to_owned());
     }
 
     fn one(&self, key: &Key) -> Arc<One> {
@@ -46,7 +61,13 @@ impl Counted {
 
 impl One {
     fn add(&self, value: f64) {
-        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += value;
+        *self
+            .0
+            .values
+            .lock()
+            .unwrap()
+            .entry(self.1.clone())
+            .or_default() += value;
     }
 }
 
@@ -85,11 +106,17 @@ impl HistogramFn for One {
 }
 
 impl Recorder for Counted {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_counter(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+        self.describe(&name);
+    }
 
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+        self.describe(&name);
+    }
 
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+        self.describe(&name);
+    }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         Counter::from_arc(self.one(key))
