@@ -1,14 +1,15 @@
 //! Looking at the upstreams from beside, and changing them.
 
+mod status;
+
 use std::{sync::Arc, time::Duration};
 
 use futures_core::Stream;
-use tokio::time::Instant;
+
+pub use self::status::{UpstreamErrors, UpstreamHealth, UpstreamStatus};
 
 use super::{
-    health::State,
     layer::{Shared, Upstream},
-    server::Server,
     upstream::InvalidUpstream,
 };
 
@@ -33,54 +34,33 @@ pub struct Handle {
     shared: Arc<Shared>,
 }
 
-/// What is known of an upstream at one moment.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct UpstreamStatus {
-    /// Where it is, and its part of the work.
-    pub upstream: Upstream,
-    /// Whether it gets no more requests.
-    pub is_draining: bool,
-    /// What is known of its health.
-    pub health: UpstreamHealth,
-    /// How long it takes to the head of its answers, at the worst of late.
-    pub latency: Duration,
-    /// Requests that it works on.
-    pub in_flight: usize,
-    /// Connections in use: one for each request that is not over.
-    pub in_use: usize,
-    /// Connections that are kept for the next requests.
-    pub idle: usize,
-    /// Requests that wait for a connection.
-    pub waiting: usize,
-    /// Connections that were made since it is known.
-    pub connected: u64,
-    /// Requests that were sent to it, each try for one.
-    pub requests: u64,
-    /// Those that it did not answer.
-    pub failures: u64,
-}
-
-/// Whether an upstream is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UpstreamHealth {
-    /// It is.
-    Up,
-    /// It has [failed too often](super::GatewayProxy::ejection) and is left alone for so long.
-    Ejected(Duration),
-    /// It has yet to show that it is well.
-    Unknown,
-    /// [Health checks](super::GatewayProxy::health_check) fail.
-    Down,
-}
-
 impl Handle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
 
     /// The upstreams as they are now, in their order.
+    ///
+    /// For a status page, or for a log when something is wrong:
+    ///
+    /// ```
+    /// # use tower_gateway::GatewayProxy;
+    /// # let proxy = GatewayProxy::to_all(["http://10.0.0.1:8000", "http://10.0.0.2:8000"])?;
+    /// # let handle = proxy.handle();
+    /// let mut page = format!("{:<24}{:<14}{:>9}{:>9}\n", "upstream", "health", "requests", "failures");
+    /// for status in handle.upstreams() {
+    ///     page += &format!(
+    ///         "{:<24}{:<14}{:>9}{:>9}\n",
+    ///         status.upstream, status.health, status.requests, status.failures,
+    ///     );
+    /// }
+    /// assert_eq!(page, "\
+    /// upstream                health         requests failures
+    /// http://10.0.0.1:8000    up                    0        0
+    /// http://10.0.0.2:8000    up                    0        0
+    /// ");
+    /// # Ok::<(), tower_gateway::gateway_proxy::InvalidUpstream>(())
+    /// ```
     #[must_use]
     pub fn upstreams(&self) -> Vec<UpstreamStatus> {
         let members = self.shared.table.members();
@@ -220,31 +200,5 @@ impl Handle {
             }
         }
         made
-    }
-}
-
-impl UpstreamStatus {
-    fn of(server: &Server) -> Self {
-        let counts = server.pool().counts();
-        let now = Instant::now();
-        let known = &server.known;
-        Self {
-            health: match known.health.state(now) {
-                State::Up => UpstreamHealth::Up,
-                State::Ejected { until } => UpstreamHealth::Ejected(until - now),
-                State::Unknown => UpstreamHealth::Unknown,
-                State::Down => UpstreamHealth::Down,
-            },
-            latency: known.load.latency(now),
-            in_flight: known.load.in_flight(),
-            upstream: server.upstream.clone(),
-            is_draining: server.is_draining(),
-            in_use: counts.in_use,
-            idle: counts.idle,
-            waiting: counts.waiting,
-            connected: counts.connected,
-            requests: server.requests(),
-            failures: server.failures(),
-        }
     }
 }

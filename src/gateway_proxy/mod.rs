@@ -196,6 +196,69 @@
 //! of the answer), or `failed` (this process's fault). [`Handle::upstreams`] has the present numbers
 //! without any of that.
 //!
+//! # What is seen
+//!
+//! Each request for the upstream (after its path was read) is a span of
+//! [`tracing`](https://docs.rs/tracing), of level `DEBUG` as those of tower-http's `TraceLayer` are; its
+//! name is `gateway_proxy` and its target `tower_gateway::gateway_proxy`. What happens to the request is told inside of it, so that a
+//! warning says whose it is. When it is over (the body of its answer, or its tunnel, has come to its
+//! end or was dropped), there is an event `a request is over`: with the filter
+//! `tower_gateway::gateway_proxy=debug` that is a log of requests. If nobody listens at that level, no
+//! clock is read and nothing is allocated for it.
+//!
+//! | field | |
+//! |---|---|
+//! | `method` | of the request. Its path, query and fields are in no span and no event: they hold secrets |
+//! | `upstream`, `tries` | who was asked last, and which try that was |
+//! | `wait_ms` | for a connection to come free, if there was none |
+//! | `connect_ms` | for a connection to be made, if none was kept |
+//! | `first_byte_ms` | from the beginning of the last try to the head of the answer, with the two before |
+//! | `total_ms` | from the call to the end: with the time in which the client sent its body, and took the answer's |
+//! | `status` | of the answer; none, if the client left before |
+//! | `outcome` | how it ended, see below |
+//! | `error` | the [`ErrorKind`](crate::ErrorKind), by its [name](crate::ErrorKind::name), if there was one |
+//! | `request_bytes`, `response_bytes` | of the bodies, without their framing, or of what went through the tunnel |
+//!
+//! | outcome | |
+//! |---|---|
+//! | `complete` | the answer was taken to its end, or is in memory as a whole; both sides of a tunnel have closed |
+//! | `local` | it was answered here: `OPTIONS` or `TRACE` with `Max-Forwards: 0` |
+//! | `refused` | for what the client did: `error` says what |
+//! | `unanswered` | there was no answer of an upstream: `error` says why |
+//! | `broken_off` | the upstream did not finish its answer; one side broke a tunnel off |
+//! | `timeout` | a part of the answer is there, and the time is up; a tunnel was cut for its silence, its age, or to stop |
+//! | `client_left` | it was dropped before its end: the client went away, or a layer outside gave it up |
+//! | `unread` | nobody asked for the body of the answer: an error page or a file was sent in its place |
+//! | `failed` | a temporary file could not be written or read; a panic |
+//!
+//! With the feature `metrics` the [`metrics`](https://docs.rs/metrics) facade is told this. All names
+//! begin with `tower_gateway_proxy_`:
+//!
+//! | name | kind | labels | |
+//! |---|---|---|---|
+//! | `requests_total` | counter | `outcome`, `status` | those that are over; `status` is `2xx`, …, or `none` |
+//! | `errors_total` | counter | `kind` | those answered with an error from here |
+//! | `request_duration_seconds` | histogram | | `total_ms` above |
+//! | `request_bytes_total`, `response_bytes_total` | counter | | as above |
+//! | `tunnels` | gauge | | that are open |
+//! | `tries_total` | counter | `upstream` | requests sent, each try for one |
+//! | `retries_total` | counter | `upstream`, `reason` | tries that were followed by another: `failed`, `status`, or `stale` (a kept connection was closed) |
+//! | `failures_total` | counter | `upstream`, `kind` | answers that did not come, or not to their end |
+//! | `first_byte_seconds`, `wait_seconds`, `connect_seconds` | histogram | `upstream` | of each try, as above |
+//! | `connections_opened_total` | counter | `upstream` | |
+//! | `connections_in_use`, `connections_idle` | gauge | `upstream` | one in use stands for a request that is not over: over HTTP/2 several share a connection |
+//! | `requests_waiting` | gauge | `upstream` | for a connection |
+//! | `ejections_total` | counter | `upstream` | |
+//! | `health_changes_total` | counter | `upstream`, `to` | `up` or `down` |
+//!
+//! No label comes from a request. `upstream` is the address: there are as many as were ever in the table,
+//! which [`resolve`](GatewayProxy::resolve) and [`Handle::set`] may make more than there are now. Kinds are
+//! [names](crate::ErrorKind::name) of [`ErrorKind`](crate::ErrorKind)s. The gauges add up what all proxies
+//! of the process do. Install the recorder before the first request: what is counted often is looked
+//! up once.
+//!
+//! For a status page: [`Handle::upstreams`] and [`Handle::tunnels`].
+//!
 //! # What it does not do
 //!
 //! - It is no forward proxy: where a request goes is never the client's choice.
@@ -256,7 +319,7 @@ pub use self::{
         AccelFields, Asked, Buffering, ErrorAnswers, HeaderEdits, NamedFiles, Refused, Rewrites,
     },
     balance::{Balance, HashKey, SameSite, Sticky},
-    handle::{Handle, UpstreamHealth, UpstreamStatus},
+    handle::{Handle, UpstreamErrors, UpstreamHealth, UpstreamStatus},
     health::{Ejection, HealthCheck},
     layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork, Upstream},
     retry::Retries,

@@ -3,6 +3,8 @@
 
 mod body;
 #[cfg(feature = "metrics")]
+mod described;
+#[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "seen/no_metrics.rs"]

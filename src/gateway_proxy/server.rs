@@ -1,5 +1,7 @@
 //! One server, and what is known of it.
 
+mod errors;
+
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -8,6 +10,8 @@ use std::sync::{
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use self::errors::Errors;
+pub(super) use self::errors::KINDS;
 use super::{
     balance::{Candidate, Load, server_id},
     health::{Change, Health, HealthCheck, Unwell},
@@ -16,7 +20,7 @@ use super::{
     pool::Pool,
     upstream::{Address, Dialer, uwsgi::reading::Reading},
 };
-use crate::{Error, ErrorKind, Fault};
+use crate::ErrorKind;
 
 /// A server in the table. What is known of it outlives a change of its weight.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(super) struct Known {
     is_draining: AtomicBool,
     requests: AtomicU64,
     failures: AtomicU64,
+    pub(super) errors: Errors,
     reading: Mutex<Reading>,
 }
 
@@ -73,6 +78,7 @@ impl Server {
                 is_draining: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
+                errors: Errors::default(),
                 reading: Mutex::default(),
             }),
             upstream,
@@ -83,6 +89,8 @@ impl Server {
     pub(super) fn changed(&self, change: &Change, why: Option<&Unwell>) {
         let upstream = tracing::field::display(self.address());
         let why = why.map(tracing::field::display);
+        let was_ejected = matches!(change, Change::Ejected(_));
+        self.known.errors.changed(was_ejected);
         self.pool().tally().changed(change);
         match change {
             Change::Ejected(ejected) => tracing::warn!(
@@ -99,17 +107,17 @@ impl Server {
         }
     }
 
-    /// It did not do its part of a request: `kind` is one of an upstream.
+    /// An answer did not come, or not to its end.
     pub(super) fn failed(&self, kind: ErrorKind) {
-        self.pool().tally().failed(kind);
+        if self.known.errors.count(kind) {
+            self.pool().tally().failed(kind);
+        }
     }
 
     /// A try failed, though maybe not by its fault.
     pub(super) fn failed_with(&self, failed: &Failed) {
-        let is_its = Error::new(failed.kind).fault() == Fault::Upstream
-            || failed.kind == ErrorKind::UpstreamBusy;
         // That a kept connection was closed says nothing of it.
-        if is_its && !failed.is_stale() {
+        if !failed.is_stale() {
             self.failed(failed.kind);
         }
     }

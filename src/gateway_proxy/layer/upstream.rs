@@ -65,6 +65,6 @@ impl Upstream {
 impl fmt::Display for Upstream {
     /// Its URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address.fmt(f)
+        f.pad(&self.address.to_string())
     }
 }

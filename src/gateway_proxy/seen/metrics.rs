@@ -12,7 +12,7 @@ use std::{
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, SharedString, counter, gauge, histogram};
 
-use super::Outcome;
+use super::{Outcome, described::describe};
 use crate::{
     ErrorKind,
     gateway_proxy::{health::Change, upstream::Address},
@@ -74,11 +74,14 @@ impl Requests {
     }
 
     fn all(&self) -> &All {
-        self.0.all.get_or_init(|| All {
-            duration: histogram!("tower_gateway_proxy_request_duration_seconds"),
-            request_bytes: counter!("tower_gateway_proxy_request_bytes_total"),
-            response_bytes: counter!("tower_gateway_proxy_response_bytes_total"),
-            tunnels: gauge!("tower_gateway_proxy_tunnels"),
+        self.0.all.get_or_init(|| {
+            describe();
+            All {
+                duration: histogram!("tower_gateway_proxy_request_duration_seconds"),
+                request_bytes: counter!("tower_gateway_proxy_request_bytes_total"),
+                response_bytes: counter!("tower_gateway_proxy_response_bytes_total"),
+                tunnels: gauge!("tower_gateway_proxy_tunnels"),
+            }
         })
     }
 }

@@ -22,6 +22,7 @@ mod layer;
 mod pooling;
 #[cfg(feature = "serve")]
 mod scoreboard;
+mod seen;
 mod spooling;
 #[cfg(feature = "serve")]
 mod stale;

@@ -1,16 +1,8 @@
 //! What an operator sees: events, and metrics.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
-
 use futures_util::FutureExt;
 use http::{Response, StatusCode};
-use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, GaugeValue, Histogram, Key, KeyName, Metadata, Recorder,
-    SharedString, Unit, with_local_recorder,
-};
+use metrics::with_local_recorder;
 use tower::{Layer, service_fn};
 use tower_gateway::{Body, StaticFiles, static_files::MemoryFiles};
 
@@ -18,82 +10,10 @@ use super::{
     source::Scripted,
     tree::{Got, ask, get, request},
 };
-use crate::support::log;
+use crate::support::{counted::Counted, log};
 
-/// What was counted, by name and label.
-#[derive(Clone, Default)]
-struct Counted(Arc<Mutex<HashMap<String, f64>>>);
-
-struct One(Counted, String);
-
-impl Counted {
-    fn of(&self, name: &str) -> f64 {
-        let known = self.0.lock().unwrap();
-        known.get(name).copied().unwrap_or_default()
-    }
-
-    fn requests(&self, outcome: &str) -> f64 {
-        self.of(&format!("tower_gateway_static_requests_total {outcome}"))
-    }
-
-    fn one(&self, key: &Key) -> Arc<One> {
-        let labels = key.labels().map(|label| format!(" {}", label.value()));
-        let name = key.name().to_owned() + &labels.collect::<String>();
-        Arc::new(One(self.clone(), name))
-    }
-}
-
-impl One {
-    fn add(&self, value: f64) {
-        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += value;
-    }
-}
-
-impl CounterFn for One {
-    fn increment(&self, value: u64) {
-        self.add(value as f64);
-    }
-
-    fn absolute(&self, _: u64) {
-        panic!("nothing here is absolute");
-    }
-}
-
-impl GaugeFn for One {
-    fn increment(&self, value: f64) {
-        self.add(value);
-    }
-
-    fn decrement(&self, value: f64) {
-        self.add(-value);
-    }
-
-    fn set(&self, value: f64) {
-        panic!(
-            "{value} would count for one cache of several: {:?}",
-            GaugeValue::Absolute(value)
-        );
-    }
-}
-
-impl Recorder for Counted {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.one(key))
-    }
-
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.one(key))
-    }
-
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
+fn requests(counted: &Counted, outcome: &str) -> f64 {
+    counted.of(&format!("tower_gateway_static_requests_total {outcome}"))
 }
 
 fn memory() -> MemoryFiles {
@@ -127,7 +47,7 @@ fn each_outcome_is_counted() {
             ("GET", "/s/%zz", "", 400, "refused"),
         ];
         for (method, target, range, status, outcome) in table {
-            let before = counted.requests(outcome);
+            let before = requests(&counted, outcome);
             let fields: &[_] = if range.is_empty() {
                 &[]
             } else {
@@ -135,23 +55,23 @@ fn each_outcome_is_counted() {
             };
             let got = now(&files, method, target, fields);
             assert_eq!(got.status, status, "{method} {target}");
-            assert_eq!(counted.requests(outcome), before + 1.0, "{method} {target}");
+            assert_eq!(
+                requests(&counted, outcome),
+                before + 1.0,
+                "{method} {target}"
+            );
         }
         let got = now(&files, "GET", "/s/a.txt", &[("if-none-match", "*")]);
         assert_eq!(got.status, 304);
-        assert_eq!(counted.requests("not_modified"), 1.0);
+        assert_eq!(requests(&counted, "not_modified"), 1.0);
 
-        let before = counted.clone().0.lock().unwrap().clone();
+        let before = counted.all();
         now(&files, "GET", "/elsewhere", &[]);
-        assert_eq!(
-            *counted.0.lock().unwrap(),
-            before,
-            "it is not this layer's path"
-        );
+        assert_eq!(counted.all(), before, "it is not this layer's path");
 
         let ending = StaticFiles::from_source(memory()).fall_through([]);
         assert_eq!(now(&ending, "GET", "/none", &[]).status, 404);
-        assert_eq!(counted.requests("missing"), 3.0);
+        assert_eq!(requests(&counted, "missing"), 3.0);
     });
 }
 

@@ -4,6 +4,7 @@ pub mod alone;
 pub mod awaited;
 #[cfg(feature = "serve")]
 pub mod front;
+pub mod counted;
 pub mod log;
 pub mod process;
 pub mod python;
