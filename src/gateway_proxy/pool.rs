@@ -114,7 +114,12 @@ pub(super) enum Link {
     Own(Box<Connection>),
     /// A part of one.
     #[cfg(feature = "http2")]
-    Shared(Http2),
+    Shared {
+        connection: Http2,
+        /// Whether it was made for an earlier request, so that the upstream may have closed it
+        /// since.
+        was_there: bool,
+    },
 }
 
 impl Pool {
@@ -153,6 +158,11 @@ impl Pool {
         self.permits.available_permits() == 0
     }
 
+    /// Whether a request that has to wait may.
+    pub(super) fn has_place(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < self.limits.max_waiting
+    }
+
     fn in_use(&self) -> usize {
         self.limits.max_connections - self.permits.available_permits()
     }
@@ -175,8 +185,7 @@ impl Pool {
     async fn link(self: &Arc<Self>, need: Need, deadline: Option<Instant>) -> Result<Link, Error> {
         #[cfg(feature = "http2")]
         if self.address().speech == Speech::Http2 {
-            let connection = self.dial(self.share(need), deadline).await?;
-            return Ok(Link::Shared(connection));
+            return self.dial(self.share(need), deadline).await;
         }
         let kept = match need {
             Need::Any => self.take_idle(),
@@ -194,7 +203,7 @@ impl Pool {
 
     /// A connection that has room for one more request, or a new one.
     #[cfg(feature = "http2")]
-    async fn share(&self, need: Need) -> std::io::Result<Http2> {
+    async fn share(&self, need: Need) -> std::io::Result<Link> {
         let mut shared = self.shared.lock().await;
         shared.retain(|shared| {
             shared.connection.is_open() && shared.opened.elapsed() < self.limits.max_age
@@ -204,7 +213,10 @@ impl Pool {
         if need == Need::Any
             && let Some(shared) = shared.iter().find(has_room)
         {
-            return Ok(shared.connection.clone());
+            return Ok(Link::Shared {
+                connection: shared.connection.clone(),
+                was_there: true,
+            });
         }
         let connection = self.dialer.connect_shared().await?;
         self.connected.fetch_add(1, Ordering::Relaxed);
@@ -212,7 +224,10 @@ impl Pool {
             connection: connection.clone(),
             opened: Instant::now(),
         });
-        Ok(connection)
+        Ok(Link::Shared {
+            connection,
+            was_there: false,
+        })
     }
 
     async fn permit(&self, deadline: Option<Instant>) -> Result<OwnedSemaphorePermit, Error> {
@@ -249,6 +264,10 @@ impl Pool {
     /// Makes connections until this many are idle, so that the first requests need not wait for
     /// them. How many were made.
     pub(super) async fn warm_up(self: &Arc<Self>, connections: usize) -> Result<usize, Error> {
+        #[cfg(feature = "http2")]
+        if self.address().speech == Speech::Http2 {
+            return self.warm_up_shared(connections).await;
+        }
         let most = self.limits.max_idle.min(self.limits.max_connections);
         let mut made = 0;
         while self.idle().connections.len() + self.in_use() < connections.min(most) {
@@ -257,6 +276,17 @@ impl Pool {
             made += 1;
         }
         Ok(made)
+    }
+
+    /// One connection is enough for many requests.
+    #[cfg(feature = "http2")]
+    async fn warm_up_shared(&self, connections: usize) -> Result<usize, Error> {
+        if connections == 0 {
+            return Ok(0);
+        }
+        let link = self.dial(self.share(Need::Any), None).await?;
+        let was_there = matches!(link, Link::Shared { was_there, .. } if was_there);
+        Ok(usize::from(!was_there))
     }
 
     fn take_idle(&self) -> Option<Box<Connection>> {
@@ -312,6 +342,12 @@ impl Pool {
     pub(super) fn close_idle(&self) {
         let idle = std::mem::take(&mut self.idle().connections);
         drop(idle);
+        // Those that carry requests are closed after the last of them. While one is made the lock
+        // is held: that one is wanted.
+        #[cfg(feature = "http2")]
+        if let Ok(mut shared) = self.shared.try_lock() {
+            shared.clear();
+        }
     }
 
     /// Closes what is too old. When the next is; `None` when nothing is left.

@@ -135,8 +135,9 @@ impl<'a> Tries<'a> {
                 self.count += 1;
             }
             let sent = Instant::now();
+            let waits = server.waits(sent);
             let result = self.attempt(&server, turn.take()).await;
-            let now = Instant::now();
+            let now = waits.end();
             let outcome = match &result {
                 Ok(answered) => answered.outcome(),
                 Err(failure) => Outcome::Failed(failure.failed),
@@ -157,7 +158,9 @@ impl<'a> Tries<'a> {
                 Verdict::Retry { after, elsewhere } => {
                     tracing::debug!(upstream = %server.address(), ?outcome, "trying again");
                     // What is left of an answer, or of a connection.
-                    drop(result);
+                    if let Ok(answered) = result {
+                        answered.discard();
+                    }
                     sleep(after).await;
                     if elsewhere {
                         self.tried.push(Arc::clone(&server));
@@ -204,15 +207,18 @@ impl<'a> Tries<'a> {
         let deadline = self.deadline_of_try();
         let lease = match turn {
             Some(turn) => turn.renew(deadline).await,
-            None => server.pool().lease(self.need(), deadline).await,
+            None => server.pool().lease(self.need(server), deadline).await,
         };
         let lease = lease.map_err(|error| Failure::unsent(error, None))?;
         let Lease { link, turn } = lease;
         match link {
             Link::Own(connection) => self.send(server, connection, turn, work, deadline).await,
             #[cfg(feature = "http2")]
-            Link::Shared(connection) => {
-                self.send_shared(server, connection, turn, work, deadline)
+            Link::Shared {
+                connection,
+                was_there,
+            } => {
+                self.send_shared(server, (connection, was_there), turn, work, deadline)
                     .await
             }
         }
@@ -220,7 +226,13 @@ impl<'a> Tries<'a> {
 
     /// RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." So they
     /// are not sent where they may have to be.
-    fn need(&self) -> Need {
+    fn need(&self, server: &Server) -> Need {
+        // RFC 9113 §8.7: "HTTP/2 provides two mechanisms for providing a guarantee to a client that
+        // a request has not been processed": a server that closes says which those are.
+        #[cfg(feature = "http2")]
+        if server.address().speech == Speech::Http2 {
+            return Need::Any;
+        }
         let may_repeat = self.head.method.is_idempotent() && self.content.is_kept();
         let config = &self.shared.config;
         match (may_repeat || config.reuses_always) && !self.is_upgrade {
@@ -306,6 +318,9 @@ impl<'a> Tries<'a> {
             None => None,
             Some(false) => {
                 server.known.load.observe(now - sent, now);
+                if outcome.asks_for_less() {
+                    server.known.load.penalize(now, penalty(outcome));
+                }
                 server.known.health.succeeded(config, now)
             }
             Some(true) => {
@@ -348,6 +363,15 @@ impl<'a> Tries<'a> {
 }
 
 impl Answered {
+    /// Nobody will read it. With nothing left to read its connection is as good as before.
+    fn discard(self) {
+        match self.source {
+            Source::Call(call) if call.is_over() => self.turn.finish(call),
+            // Closed before its turn is given to the next.
+            source => drop(source),
+        }
+    }
+
     fn outcome(&self) -> Outcome {
         let after = self.head.headers().get(header::RETRY_AFTER);
         Outcome::Answered {

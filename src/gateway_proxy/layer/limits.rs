@@ -109,6 +109,9 @@ impl GatewayProxy {
     /// whose body is [streamed](GatewayProxy::stream_requests), gets a connection of its own,
     /// which costs a round trip to the upstream. With it, now and then such a request is answered
     /// 502, as nginx does.
+    ///
+    /// Over HTTP/2 all requests share connections in any case: there a server that closes one says
+    /// which requests it has not begun (RFC 9113 §8.7), and those are sent again.
     pub fn reuse_for_every_request(self) -> Self {
         self.with(|config| config.reuses_always = true)
     }
@@ -116,8 +119,8 @@ impl GatewayProxy {
     /// How long all of it may take, from when the request is there to the end of the answer:
     /// waiting, every try, and the body. None by default.
     ///
-    /// Beyond it the answer is 504, or is broken off if it has begun. An upgraded connection is
-    /// not limited by it.
+    /// Beyond it the answer is 504 (503 while a request still waits for a connection), or is broken
+    /// off if it has begun. An upgraded connection is not limited by it.
     pub fn total_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.total_timeout = Some(timeout))
     }
