@@ -57,7 +57,8 @@ pub struct UpstreamStatus {
     pub connected: u64,
     /// Requests that were sent to it, each try for one.
     pub requests: u64,
-    /// Those that it did not answer.
+    /// Those that failed: without an answer, or with one of a status that [is a
+    /// failure](super::Ejection::on_status).
     pub failures: u64,
 }
 
@@ -146,11 +147,8 @@ impl Handle {
     }
 
     fn set_draining(&self, url: &str, drain: bool) -> Result<bool, InvalidUpstream> {
-        let servers = self.shared.table.find(&Upstream::new(url)?);
-        for server in &servers {
-            server.drain(drain);
-        }
-        Ok(!servers.is_empty())
+        let upstream = Upstream::new(url)?;
+        Ok(self.shared.table.drain(&upstream, drain))
     }
 
     /// Begins at once with what the first request would begin: [health
@@ -162,9 +160,10 @@ impl Handle {
     /// Outside of a tokio runtime.
     #[track_caller]
     pub fn start(&self) {
-        if tokio::runtime::Handle::try_current().is_err() {
-            panic!("start it inside of a tokio runtime: there is none here");
-        }
+        assert!(
+            tokio::runtime::Handle::try_current().is_ok(),
+            "start it inside of a tokio runtime: there is none here"
+        );
         self.shared.start();
     }
 
