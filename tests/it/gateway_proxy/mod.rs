@@ -1,5 +1,6 @@
 //! GatewayProxy in front of upstreams that are scripts over bytes.
 
+mod balancing;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod endurance;
 mod extended_connect;
@@ -7,15 +8,20 @@ mod extended_connect;
 mod fault_table;
 mod faults;
 mod forwarding;
+mod handle;
+mod health;
 #[cfg(feature = "http2")]
 mod http2;
 #[cfg(feature = "tls")]
 mod https;
 mod identity;
 mod layer;
+mod limits;
 mod pooling;
+mod retrying;
 #[cfg(feature = "serve")]
 mod scoreboard;
+mod setters;
 mod spooling;
 #[cfg(feature = "serve")]
 mod stale;
@@ -24,6 +30,8 @@ mod upgrade;
 mod url;
 #[cfg(feature = "serve")]
 mod wire;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -66,6 +74,27 @@ where
 async fn text(response: Response<Body>) -> String {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What the answer to a GET says, whose status is 200.
+async fn ask(proxy: &GatewayProxy) -> String {
+    let response = call(proxy, get("/")).await;
+    assert_eq!(response.status(), 200);
+    text(response).await
+}
+
+/// What so many GETs, one after the other, were answered, and how often.
+async fn spread(proxy: &GatewayProxy, requests: usize) -> BTreeMap<String, usize> {
+    let mut answers = BTreeMap::new();
+    for _ in 0..requests {
+        *answers.entry(ask(proxy).await).or_default() += 1;
+    }
+    answers
+}
+
+/// A proxy to these, with its defaults.
+fn to_these<'a>(upstreams: impl IntoIterator<Item = &'a Upstream>) -> GatewayProxy {
+    GatewayProxy::to_all(upstreams.into_iter().map(Upstream::url)).unwrap()
 }
 
 /// What a refusal says to the layers outside.
