@@ -17,10 +17,8 @@ use tokio::{
 };
 
 #[cfg(feature = "http2")]
-use super::upstream::Speech;
-#[cfg(feature = "http2")]
 use super::upstream::http2::Http2;
-use super::upstream::{Address, Call, Connection, Dialer};
+use super::upstream::{Call, Connection, Dialer};
 use crate::{Error, ErrorKind};
 
 /// What a pool is held to. The defaults and their reasons are with the setters of
@@ -136,10 +134,6 @@ impl Pool {
         }
     }
 
-    pub(super) fn address(&self) -> &Address {
-        self.dialer.address()
-    }
-
     pub(super) fn dialer(&self) -> &Dialer {
         &self.dialer
     }
@@ -184,7 +178,7 @@ impl Pool {
 
     async fn link(self: &Arc<Self>, need: Need, deadline: Option<Instant>) -> Result<Link, Error> {
         #[cfg(feature = "http2")]
-        if self.address().speech == Speech::Http2 {
+        if self.dialer.address().speaks_http2() {
             return self.dial(self.share(need), deadline).await;
         }
         let kept = match need {
@@ -265,7 +259,7 @@ impl Pool {
     /// them. How many were made.
     pub(super) async fn warm_up(self: &Arc<Self>, connections: usize) -> Result<usize, Error> {
         #[cfg(feature = "http2")]
-        if self.address().speech == Speech::Http2 {
+        if self.dialer.address().speaks_http2() {
             return self.warm_up_shared(connections).await;
         }
         let most = self.limits.max_idle.min(self.limits.max_connections);

@@ -11,8 +11,6 @@ use http::HeaderMap;
 
 use tokio::{sync::Notify, time::Instant};
 
-#[cfg(feature = "http2")]
-use super::upstream::Speech;
 use super::{
     balance::{Balancer, Sticky},
     health::{Ejections, State},
@@ -87,14 +85,9 @@ impl Table {
     /// Whether every server is spoken to in HTTP/2, where a request that takes its time occupies no
     /// connection.
     pub(super) fn speaks_http2(&self) -> bool {
-        #[cfg(feature = "http2")]
-        {
-            let members = self.members();
-            let mut servers = members.servers.iter();
-            servers.all(|server| server.address().speech == Speech::Http2)
-        }
-        #[cfg(not(feature = "http2"))]
-        false
+        let members = self.members();
+        let mut servers = members.servers.iter();
+        servers.all(|server| server.address().speaks_http2())
     }
 
     /// Gives an upstream no more requests, or gives it some again; `false` if there is none.

@@ -229,8 +229,7 @@ impl<'a> Tries<'a> {
     fn need(&self, server: &Server) -> Need {
         // RFC 9113 §8.7: "HTTP/2 provides two mechanisms for providing a guarantee to a client that
         // a request has not been processed": a server that closes says which those are.
-        #[cfg(feature = "http2")]
-        if server.address().speech == Speech::Http2 {
+        if server.address().speaks_http2() {
             return Need::Any;
         }
         let may_repeat = self.head.method.is_idempotent() && self.content.is_kept();
