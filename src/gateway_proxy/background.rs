@@ -55,10 +55,11 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(AbortHandle::is_finished) {
-            let looking = look_after(Arc::downgrade(self));
-            *task = Some(runtime.spawn(looking).abort_handle());
+            // Before it is spawned: a runtime that is going down drops it at once.
+            background.is_running.store(true, Ordering::Relaxed);
+            let ended = Ended(Arc::downgrade(self));
+            *task = Some(runtime.spawn(look_after(ended)).abort_handle());
         }
-        background.is_running.store(true, Ordering::Relaxed);
     }
 }
 
@@ -77,22 +78,24 @@ impl Config {
     }
 }
 
-/// Looks after each server that is in the table, and those that come.
-async fn look_after(shared: Weak<Shared>) {
-    /// The runtime is going down, or somebody has ended the task: who asks next begins anew.
-    struct Ended(Weak<Shared>);
-    impl Drop for Ended {
-        fn drop(&mut self) {
-            if let Some(shared) = self.0.upgrade() {
-                shared.background.is_running.store(false, Ordering::Relaxed);
-            }
+/// Dropped with the task, also when that never began: the runtime is going down, or somebody has
+/// ended it. Who asks next begins anew.
+struct Ended(Weak<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.background.is_running.store(false, Ordering::Relaxed);
         }
     }
-    let _ended = Ended(Weak::clone(&shared));
+}
 
+/// Looks after each server that is in the table, and those that come.
+async fn look_after(ended: Ended) {
+    let shared = &ended.0;
     // Dropped with this task, they end.
     let mut watches = JoinSet::new();
-    let mut watched: HashSet<u64> = HashSet::new();
+    let mut watched: Vec<Weak<Known>> = Vec::new();
     let mut names = Names::default();
     loop {
         let Some(strong) = shared.upgrade() else {
@@ -100,14 +103,14 @@ async fn look_after(shared: Weak<Shared>) {
         };
         if let Some(check) = &strong.config.health_check {
             let members = strong.table.members();
-            watched.retain(|id| {
-                members
-                    .servers
-                    .iter()
-                    .any(|server| server.known.id() == *id)
-            });
+            // One that was taken out and added again is another, at the same address.
+            let is = |known: &Weak<Known>, server: &Server| {
+                std::ptr::eq(known.as_ptr(), Arc::as_ptr(&server.known))
+            };
+            watched.retain(|known| members.servers.iter().any(|server| is(known, server)));
             for server in &members.servers {
-                if watched.insert(server.known.id()) {
+                if !watched.iter().any(|known| is(known, server)) {
+                    watched.push(Arc::downgrade(&server.known));
                     watches.spawn(watch_over(check.clone(), server));
                 }
             }
@@ -116,7 +119,7 @@ async fn look_after(shared: Weak<Shared>) {
         let changed = Arc::clone(&strong.table.changed);
         // Nothing of the proxy is held while this waits: it is dropped by those who use it.
         drop(strong);
-        let next = names.look_up(&shared).await;
+        let next = names.look_up(shared).await;
         tokio::select! {
             () = changed.notified() => {}
             () = until(next) => {}
@@ -205,3 +208,6 @@ impl Names {
 fn unresolved(name: &str, error: &io::Error) {
     tracing::warn!(name, %error, "the name of an upstream cannot be looked up");
 }
+
+#[cfg(test)]
+mod tests;

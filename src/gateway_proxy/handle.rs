@@ -126,11 +126,8 @@ impl Handle {
     }
 
     fn set_draining(&self, url: &str, drain: bool) -> Result<bool, InvalidUpstream> {
-        let servers = self.shared.table.find(&Upstream::new(url)?);
-        for server in &servers {
-            server.drain(drain);
-        }
-        Ok(!servers.is_empty())
+        let upstream = Upstream::new(url)?;
+        Ok(self.shared.table.drain(&upstream, drain))
     }
 
     /// Begins at once with what the first request would begin: [health
@@ -142,8 +139,10 @@ impl Handle {
     /// Outside of a tokio runtime.
     #[track_caller]
     pub fn start(&self) {
-        // It says what is missing.
-        let _runtime = tokio::runtime::Handle::current();
+        assert!(
+            tokio::runtime::Handle::try_current().is_ok(),
+            "start it inside of a tokio runtime: there is none here"
+        );
         self.shared.start();
     }
 

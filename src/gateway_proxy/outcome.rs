@@ -29,6 +29,17 @@ pub(super) struct Failed {
     pub(super) on_kept: bool,
 }
 
+impl Outcome {
+    /// Whether the server wants fewer requests: 429 and 503 say so.
+    pub(super) fn asks_for_less(&self) -> bool {
+        const TOO_MANY: [StatusCode; 2] = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        matches!(self, Self::Answered { status, .. } if TOO_MANY.contains(status))
+    }
+}
+
 impl Failed {
     /// Whether a kept connection was closed while nobody used it, as far as can be told from here.
     ///

@@ -21,12 +21,10 @@ use tokio::{
 use self::lease::Place;
 pub(super) use self::lease::{Lease, Link, Need, Spent, Turn};
 #[cfg(feature = "http2")]
-use super::upstream::Speech;
-#[cfg(feature = "http2")]
 use super::upstream::http2::Http2;
 use super::{
     seen::{Open, Tally},
-    upstream::{Address, Connection, Dialer},
+    upstream::{Connection, Dialer},
 };
 use crate::{Error, ErrorKind};
 
@@ -108,10 +106,6 @@ impl Pool {
         }
     }
 
-    pub(super) fn address(&self) -> &Address {
-        self.dialer.address()
-    }
-
     /// What is counted of it.
     pub(super) fn tally(&self) -> &Tally {
         &self.tally
@@ -133,6 +127,11 @@ impl Pool {
     /// Whether a request would have to wait.
     pub(super) fn is_full(&self) -> bool {
         self.permits.available_permits() == 0
+    }
+
+    /// Whether a request that has to wait may.
+    pub(super) fn has_place(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < self.limits.max_waiting
     }
 
     fn in_use(&self) -> usize {
@@ -162,9 +161,8 @@ impl Pool {
         deadline: Option<Instant>,
     ) -> Result<(Link, Option<Duration>), Error> {
         #[cfg(feature = "http2")]
-        if self.address().speech == Speech::Http2 {
-            let (connection, took) = self.dial(self.share(need), deadline).await?;
-            return Ok((Link::Shared(connection), took));
+        if self.dialer.address().speaks_http2() {
+            return self.dial(self.share(need), deadline).await;
         }
         let kept = match need {
             Need::Any => self.take_idle(),
@@ -184,7 +182,7 @@ impl Pool {
 
     /// A connection that has room for one more request, or a new one.
     #[cfg(feature = "http2")]
-    async fn share(&self, need: Need) -> std::io::Result<(Http2, Option<Duration>)> {
+    async fn share(&self, need: Need) -> std::io::Result<(Link, Option<Duration>)> {
         let asked = Instant::now();
         let mut shared = self.shared.lock().await;
         shared.retain(|shared| {
@@ -196,7 +194,11 @@ impl Pool {
             has_room && (need == Need::Any || shared.opened >= asked)
         };
         if let Some(shared) = shared.iter().find(will_do) {
-            return Ok((shared.connection.clone(), None));
+            let link = Link::Shared {
+                connection: shared.connection.clone(),
+                was_there: shared.opened < asked,
+            };
+            return Ok((link, None));
         }
         let began = Instant::now();
         let connection = self.dialer.connect_shared().await?;
@@ -205,7 +207,11 @@ impl Pool {
             connection: connection.clone(),
             opened: Instant::now(),
         });
-        Ok((connection, Some(took)))
+        let link = Link::Shared {
+            connection,
+            was_there: false,
+        };
+        Ok((link, Some(took)))
     }
 
     /// A permit, and how long it was waited for.
@@ -264,6 +270,10 @@ impl Pool {
     /// Makes connections until this many are idle, so that the first requests need not wait for
     /// them. How many were made.
     pub(super) async fn warm_up(self: &Arc<Self>, connections: usize) -> Result<usize, Error> {
+        #[cfg(feature = "http2")]
+        if self.dialer.address().speaks_http2() {
+            return self.warm_up_shared(connections).await;
+        }
         let most = self.limits.max_idle.min(self.limits.max_connections);
         let mut made = 0;
         while self.idle().connections.len() + self.in_use() < connections.min(most) {
@@ -272,6 +282,17 @@ impl Pool {
             made += 1;
         }
         Ok(made)
+    }
+
+    /// One connection is enough for many requests.
+    #[cfg(feature = "http2")]
+    async fn warm_up_shared(&self, connections: usize) -> Result<usize, Error> {
+        if connections == 0 {
+            return Ok(0);
+        }
+        let link = self.dial(self.share(Need::Any), None).await?;
+        let was_there = matches!(link, (Link::Shared { was_there, .. }, _) if was_there);
+        Ok(usize::from(!was_there))
     }
 
     fn take_idle(&self) -> Option<Box<Connection>> {
@@ -329,7 +350,8 @@ impl Pool {
     pub(super) fn close_idle(&self) {
         let idle = std::mem::take(&mut self.idle().connections);
         drop(idle);
-        // While it is locked, one is being made for somebody who is here already.
+        // Those that carry requests are closed after the last of them. While one is made the lock
+        // is held: that one is wanted.
         #[cfg(feature = "http2")]
         if let Ok(mut shared) = self.shared.try_lock() {
             shared.clear();

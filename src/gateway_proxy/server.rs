@@ -88,6 +88,9 @@ impl Server {
     /// Something about its health has changed.
     pub(super) fn changed(&self, change: &Change, why: Option<&Unwell>) {
         let upstream = tracing::field::display(self.address());
+        let cause = why
+            .and_then(std::error::Error::source)
+            .map(tracing::field::display);
         let why = why.map(tracing::field::display);
         let was_ejected = matches!(change, Change::Ejected(_));
         self.known.errors.changed(was_ejected);
@@ -99,7 +102,7 @@ impl Server {
                 times = ejected.ejections,
                 "an upstream failed too often and is left alone for a while"
             ),
-            Change::Down => tracing::warn!(upstream, why, "an upstream is down"),
+            Change::Down => tracing::warn!(upstream, why, cause, "an upstream is down"),
             Change::Up | Change::Returned => {
                 self.known.load.came_back(Instant::now());
                 tracing::info!(upstream, "an upstream is back");
@@ -147,6 +150,14 @@ impl Server {
         }
     }
 
+    /// A try begins.
+    pub(super) fn waits(&self, since: Instant) -> Waits<'_> {
+        Waits {
+            server: self,
+            since,
+        }
+    }
+
     pub(super) fn requests(&self) -> u64 {
         self.known.requests.load(Ordering::Relaxed)
     }
@@ -162,6 +173,28 @@ impl Server {
 
     pub(super) fn count_failure(&self) {
         self.known.failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Somebody waits for a server. Dropped while that is so, it was given up.
+pub(super) struct Waits<'a> {
+    server: &'a Server,
+    since: Instant,
+}
+
+impl Waits<'_> {
+    pub(super) fn end(self) -> Instant {
+        std::mem::forget(self);
+        Instant::now()
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        // The answer would have come later still: a server that hangs, and whose clients go away,
+        // must not look as good as its last answer.
+        let now = Instant::now();
+        self.server.known.load.observe(now - self.since, now);
     }
 }
 

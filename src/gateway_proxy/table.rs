@@ -1,7 +1,7 @@
 //! The servers that there are, which may change while requests are under way.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -11,13 +11,12 @@ use http::HeaderMap;
 
 use tokio::{sync::Notify, time::Instant};
 
-#[cfg(feature = "http2")]
-use super::upstream::Speech;
 use super::{
     balance::{Balancer, Sticky},
     health::{Ejections, State},
     layer::{Config, Upstream},
     server::Server,
+    upstream::Address,
 };
 
 #[derive(Debug)]
@@ -38,6 +37,9 @@ struct Said {
     upstreams: Vec<Upstream>,
     /// What the names stand for, by host and port, as far as they were looked up.
     addresses: HashMap<String, Vec<SocketAddr>>,
+    /// Those of the upstreams that get no more requests, and none of the addresses that their
+    /// names come to stand for.
+    draining: Vec<Address>,
 }
 
 /// The table as it is between two changes.
@@ -83,22 +85,31 @@ impl Table {
     /// Whether every server is spoken to in HTTP/2, where a request that takes its time occupies no
     /// connection.
     pub(super) fn speaks_http2(&self) -> bool {
-        #[cfg(feature = "http2")]
-        {
-            let members = self.members();
-            let mut servers = members.servers.iter();
-            servers.all(|server| server.address().speech == Speech::Http2)
-        }
-        #[cfg(not(feature = "http2"))]
-        false
+        let members = self.members();
+        let mut servers = members.servers.iter();
+        servers.all(|server| server.address().speaks_http2())
     }
 
-    /// The servers at this address: more than one, if it is a name that stands for several.
-    pub(super) fn find(&self, upstream: &Upstream) -> Vec<Arc<Server>> {
-        let members = self.members();
-        let servers = members.servers.iter();
-        let there = servers.filter(|server| server.address().is_said_as(&upstream.address));
-        there.cloned().collect()
+    /// Gives an upstream no more requests, or gives it some again; `false` if there is none.
+    pub(super) fn drain(&self, upstream: &Upstream, drain: bool) -> bool {
+        let address = &upstream.address;
+        let mut said = self.said();
+        if !said.has(address) {
+            return false;
+        }
+        said.draining.retain(|other| other != address);
+        if drain {
+            said.draining.push(address.clone());
+        }
+        // More than one, if it is a name that stands for several.
+        for server in &self.members().servers {
+            if server.address().is_said_as(address) {
+                server.drain(drain);
+            }
+        }
+        // A balancer leaves out who was draining when it was made.
+        self.apply(&mut said);
+        true
     }
 
     /// These and no others. Those that stay keep their connections.
@@ -109,7 +120,7 @@ impl Table {
     pub(super) fn change(&self, change: impl FnOnce(&mut Vec<Upstream>)) {
         let mut said = self.said();
         change(&mut said.upstreams);
-        self.apply(&said);
+        self.apply(&mut said);
     }
 
     /// A name was looked up.
@@ -124,11 +135,12 @@ impl Table {
                 "the addresses of an upstream have changed"
             );
             said.addresses.insert(name.to_owned(), addresses);
-            self.apply(&said);
+            self.apply(&mut said);
         }
     }
 
-    fn apply(&self, said: &Said) {
+    fn apply(&self, said: &mut Said) {
+        said.forget();
         let before = self.members();
         let mut servers: Vec<Arc<Server>> = Vec::new();
         for upstream in said
@@ -148,7 +160,13 @@ impl Table {
                     known: Arc::clone(&known.known),
                     upstream,
                 }),
-                None => Arc::new(Server::new(upstream, &self.config)),
+                None => {
+                    let is_said = |said: &Address| upstream.address.is_said_as(said);
+                    let is_draining = said.draining.iter().any(is_said);
+                    let server = Server::new(upstream, &self.config);
+                    server.drain(is_draining);
+                    Arc::new(server)
+                }
             });
         }
         let members = Members::new(servers, &self.config);
@@ -162,6 +180,21 @@ impl Table {
 }
 
 impl Said {
+    fn has(&self, address: &Address) -> bool {
+        let mut upstreams = self.upstreams.iter();
+        upstreams.any(|upstream| upstream.address == *address)
+    }
+
+    /// What is known of upstreams that are gone is not kept: who knows how many will come.
+    fn forget(&mut self) {
+        let mut draining = std::mem::take(&mut self.draining);
+        draining.retain(|address| self.has(address));
+        self.draining = draining;
+        let names = self.upstreams.iter().filter_map(|it| it.address.name());
+        let names: HashSet<String> = names.collect();
+        self.addresses.retain(|name, _| names.contains(name));
+    }
+
     /// An upstream, or one for each address of its name.
     fn expand(&self, upstream: &Upstream) -> Vec<Upstream> {
         let name = upstream.address.name();
@@ -191,7 +224,7 @@ impl Members {
     pub(super) fn pick(&self, wish: &Wish<'_>, now: Instant) -> Option<&Arc<Server>> {
         let servers = self.servers.as_slice();
         let is_new = |at: usize| !wish.tried.iter().any(|tried| servers[at].is(tried));
-        if let [_] = servers {
+        if let ([_], None) = (servers, wish.sticky) {
             // Nothing to choose from.
             let only = self.balancer.pick(servers, is_new, None, now);
             return only.map(|at| &servers[at]);
@@ -204,11 +237,14 @@ impl Members {
             }
         }
         let free = |at| rank(at) == State::Up.rank() && !servers[at].pool().is_full();
+        // Where there is a place to wait.
+        let has_place = |at| rank(at) == State::Up.rank() && servers[at].pool().has_place();
         let pick = |usable: &dyn Fn(usize) -> bool| {
             let usable = |at| is_new(at) && usable(at);
             self.balancer.pick(servers, usable, wish.key, now)
         };
         pick(&free)
+            .or_else(|| pick(&has_place))
             .or_else(|| {
                 let mut worst = State::RANKS;
                 worst.find_map(|worst| pick(&|at| rank(at) <= worst))

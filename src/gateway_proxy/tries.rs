@@ -140,8 +140,9 @@ impl<'a> Tries<'a> {
             }
             self.measure(&server).await?;
             let sent = Instant::now();
+            let waits = server.waits(sent);
             let result = self.attempt(&server, turn.take()).await;
-            let now = Instant::now();
+            let now = waits.end();
             let outcome = match &result {
                 Ok(answered) => {
                     self.seen.answered(now - sent);
@@ -173,7 +174,9 @@ impl<'a> Tries<'a> {
                         Outcome::Answered { .. } => "status",
                     });
                     // What is left of an answer, or of a connection.
-                    drop(result);
+                    if let Ok(answered) = result {
+                        answered.discard();
+                    }
                     sleep(after).await;
                     if elsewhere {
                         self.tried.push(Arc::clone(&server));
@@ -240,8 +243,11 @@ impl<'a> Tries<'a> {
         match link {
             Link::Own(connection) => self.send(server, connection, turn, work, deadline).await,
             #[cfg(feature = "http2")]
-            Link::Shared(connection) => {
-                self.send_shared(server, connection, turn, work, deadline)
+            Link::Shared {
+                connection,
+                was_there,
+            } => {
+                self.send_shared(server, (connection, was_there), turn, work, deadline)
                     .await
             }
         }
@@ -250,10 +256,9 @@ impl<'a> Tries<'a> {
     /// RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." So they
     /// are not sent where they may have to be.
     fn need(&self, server: &Server) -> Need {
-        // RFC 9113 §8.7: GOAWAY tells which requests "are therefore guaranteed to be safe to retry".
-        // A connection for each call would be the end of what HTTP/2 is for.
-        #[cfg(feature = "http2")]
-        if server.address().speech == Speech::Http2 {
+        // RFC 9113 §8.7: "HTTP/2 provides two mechanisms for providing a guarantee to a client that
+        // a request has not been processed": a server that closes says which those are.
+        if server.address().speaks_http2() {
             return Need::Any;
         }
         let may_repeat = self.head.method.is_idempotent() && self.content.is_kept();
@@ -346,6 +351,9 @@ impl<'a> Tries<'a> {
             None => None,
             Some(false) => {
                 server.known.load.observe(now - sent, now);
+                if outcome.asks_for_less() {
+                    server.known.load.penalize(now, penalty(outcome));
+                }
                 server.known.health.succeeded(config, now)
             }
             Some(true) => {
@@ -388,6 +396,15 @@ impl<'a> Tries<'a> {
 }
 
 impl Answered {
+    /// Nobody will read it. With nothing left to read its connection is as good as before.
+    fn discard(self) {
+        match self.source {
+            Source::Call(call) if call.is_over() => self.turn.finish(call),
+            // Closed before its turn is given to the next.
+            source => drop(source),
+        }
+    }
+
     fn outcome(&self) -> Outcome {
         let after = self.head.headers().get(header::RETRY_AFTER);
         Outcome::Answered {

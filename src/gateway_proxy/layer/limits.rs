@@ -114,8 +114,10 @@ impl GatewayProxy {
     /// "A proxy MUST NOT automatically retry non-idempotent requests." So a `POST`, and a request
     /// whose body is [streamed](GatewayProxy::stream_requests), gets a connection of its own,
     /// which costs a round trip to the upstream. With it, now and then such a request is answered
-    /// 502, as nginx does. Over HTTP/2 every request shares connections: an upstream that closes one
-    /// says which requests it has not begun.
+    /// 502, as nginx does.
+    ///
+    /// Over HTTP/2 all requests share connections in any case: there a server that closes one says
+    /// which requests it has not begun (RFC 9113 §8.7), and those are sent again.
     pub fn reuse_for_every_request(self) -> Self {
         self.with(|config| config.reuses_always = true)
     }

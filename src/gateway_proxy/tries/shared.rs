@@ -21,7 +21,7 @@ impl Tries<'_> {
     pub(super) async fn send_shared(
         &mut self,
         server: &Server,
-        connection: Http2,
+        (connection, was_there): (Http2, bool),
         turn: Turn,
         work: Work,
         deadline: Option<Instant>,
@@ -61,7 +61,7 @@ impl Tries<'_> {
                     kind: ErrorKind::UpstreamTimeout,
                     bytes_taken: true,
                     was_heard: false,
-                    on_kept: true,
+                    on_kept: was_there,
                 };
                 return Err(Failure {
                     error: failed.kind.into(),
@@ -81,7 +81,7 @@ impl Tries<'_> {
             kind: error.kind(),
             bytes_taken: !is_unprocessed,
             was_heard,
-            on_kept: true,
+            on_kept: was_there,
         };
         Err(Failure {
             error,

@@ -114,6 +114,13 @@ const SCHEMES: &[Scheme] = &[
 ];
 
 impl Address {
+    pub(super) fn speaks_http2(&self) -> bool {
+        #[cfg(feature = "http2")]
+        return self.speech == Speech::Http2;
+        #[cfg(not(feature = "http2"))]
+        false
+    }
+
     /// What `Host` says under [`HostPolicy::Upstream`](super::HostPolicy::Upstream).
     pub(super) fn host(&self) -> HeaderValue {
         match &self.place {

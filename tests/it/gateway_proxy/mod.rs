@@ -2,6 +2,7 @@
 
 #[cfg(feature = "serve")]
 mod answers;
+mod balancing;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod endurance;
 #[cfg(feature = "serve")]
@@ -13,16 +14,21 @@ mod faults;
 mod forwarding;
 #[cfg(all(feature = "http2", feature = "serve"))]
 mod grpc;
+mod handle;
+mod health;
 #[cfg(feature = "http2")]
 mod http2;
 #[cfg(feature = "tls")]
 mod https;
 mod identity;
 mod layer;
+mod limits;
 mod pooling;
+mod retrying;
 #[cfg(feature = "serve")]
 mod scoreboard;
 mod seen;
+mod setters;
 mod spooling;
 #[cfg(feature = "serve")]
 mod stale;
@@ -31,6 +37,8 @@ mod upgrade;
 mod url;
 #[cfg(feature = "serve")]
 mod wire;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -73,6 +81,27 @@ where
 async fn text(response: Response<Body>) -> String {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What the answer to a GET says, whose status is 200.
+async fn ask(proxy: &GatewayProxy) -> String {
+    let response = call(proxy, get("/")).await;
+    assert_eq!(response.status(), 200);
+    text(response).await
+}
+
+/// What so many GETs, one after the other, were answered, and how often.
+async fn spread(proxy: &GatewayProxy, requests: usize) -> BTreeMap<String, usize> {
+    let mut answers = BTreeMap::new();
+    for _ in 0..requests {
+        *answers.entry(ask(proxy).await).or_default() += 1;
+    }
+    answers
+}
+
+/// A proxy to these, with its defaults.
+fn to_these<'a>(upstreams: impl IntoIterator<Item = &'a Upstream>) -> GatewayProxy {
+    GatewayProxy::to_all(upstreams.into_iter().map(Upstream::url)).unwrap()
 }
 
 /// What a refusal says to the layers outside.

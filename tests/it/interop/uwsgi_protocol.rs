@@ -15,7 +15,7 @@ use super::{
 };
 use crate::support::{
     log,
-    python::Site,
+    python::{self, Site},
     raw::{self, Answer, exchange, read_answer},
     session::sha256,
 };
@@ -106,7 +106,7 @@ async fn requests_arrive_as_they_were_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_without_a_length_arrive_with_one() {
     for server in [Server::Uwsgi, Server::Threads] {
-        let application = server.flask(Place::Unix);
+        let application = server.flask(Speech::Uwsgi, Place::Unix);
         for proxy in [
             application.proxy(),
             application.proxy().stream_requests(),

@@ -2,9 +2,9 @@
 
 pub mod alone;
 pub mod awaited;
+pub mod counted;
 #[cfg(feature = "serve")]
 pub mod front;
-pub mod counted;
 pub mod log;
 pub mod process;
 pub mod python;

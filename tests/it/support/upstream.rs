@@ -1,10 +1,17 @@
 //! An upstream that is a script over bytes.
 
-use std::{future::Future, net::SocketAddr};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::JoinSet,
     time::timeout,
@@ -92,6 +99,38 @@ impl Upstream {
         .await
     }
 
+    /// Answers every request with this name, which nobody reads ahead: who does not take it holds
+    /// the connection.
+    pub async fn named(name: &'static str) -> Self {
+        Self::spawn(move |mut conn| async move {
+            while conn.request().await.is_some() {
+                conn.answer_with(200, "X-Accel-Buffering: no\r\n", name)
+                    .await;
+            }
+        })
+        .await
+    }
+
+    /// Answers every request with this name and the status of the moment. The status 0 is none: it
+    /// reads the request, and closes.
+    pub async fn moody(name: &'static str, status: u16) -> (Self, Mood) {
+        let mood = Mood(Arc::new(AtomicU16::new(status)));
+        let of_the_moment = mood.clone();
+        let upstream = Self::spawn(move |mut conn| {
+            let mood = of_the_moment.clone();
+            async move {
+                while conn.request().await.is_some() {
+                    match mood.get() {
+                        0 => return,
+                        status => conn.answer_with(status, "", name).await,
+                    }
+                }
+            }
+        })
+        .await;
+        (upstream, mood)
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
@@ -111,6 +150,41 @@ impl Upstream {
     /// Waits until no connection is open.
     pub async fn deserted(&self) {
         self.until(|counts| counts.open == 0).await;
+    }
+}
+
+/// What an upstream answers at the moment.
+#[derive(Clone)]
+pub struct Mood(Arc<AtomicU16>);
+
+impl Mood {
+    pub fn set(&self, status: u16) {
+        self.0.store(status, Ordering::SeqCst);
+    }
+
+    fn get(&self) -> u16 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// An address at which connections are refused, and which nobody else gets meanwhile.
+pub struct Refusing {
+    pub addr: SocketAddr,
+    _socket: TcpSocket,
+}
+
+impl Refusing {
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self {
+            addr: socket.local_addr().unwrap(),
+            _socket: socket,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
     }
 }
 
@@ -193,6 +267,15 @@ impl Conn {
         let length = body.len();
         self.write(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+    }
+
+    /// A whole answer with this status; `fields` are whole lines.
+    pub async fn answer_with(&mut self, status: u16, fields: &str, body: &str) {
+        let length = body.len();
+        self.write(format!(
+            "HTTP/1.1 {status} Some\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
         ))
         .await;
     }
