@@ -196,7 +196,7 @@ impl Pool {
         if let Some(shared) = shared.iter().find(will_do) {
             let link = Link::Shared {
                 connection: shared.connection.clone(),
-                was_there: shared.opened < asked,
+                was_there: true,
             };
             return Ok((link, None));
         }
