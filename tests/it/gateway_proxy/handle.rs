@@ -145,14 +145,21 @@ async fn a_server_that_drains_ends_what_it_has_and_can_be_taken_back() {
     let [a, b] = [Upstream::named("a").await, Upstream::named("b").await];
     let proxy = to_these([&a, &b]).balance(Balance::RoundRobin);
     let handle = proxy.handle();
-    assert_eq!(spread(&proxy, 4).await["a"], 2);
-    let first = call(&proxy, get("/")).await;
+    // One of `a` is held, and one is kept.
+    let [first, _, second] = [
+        call(&proxy, get("/")).await,
+        call(&proxy, get("/")).await,
+        call(&proxy, get("/")).await,
+    ];
+    assert_eq!(text(second).await, "a");
+    assert_eq!(handle.upstreams()[0].idle, 1);
     assert!(handle.drain(&a.url()).unwrap());
     assert!(!handle.drain("http://192.0.2.1").unwrap());
     assert!(handle.drain("nonsense").is_err());
     let status = &handle.upstreams()[0];
     assert!(status.is_draining);
     assert_eq!((status.in_flight, status.idle), (1, 0));
+    a.until(|counts| counts.open == 1).await;
     assert_eq!(spread(&proxy, 5).await["b"], 5);
     assert_eq!(text(first).await, "a");
     assert_eq!(handle.upstreams()[0].in_flight, 0);
