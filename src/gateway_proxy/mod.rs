@@ -169,42 +169,13 @@
 //!
 //! # Events and metrics
 //!
-//! Each request is a `debug` span `gateway_proxy`, open until the answer or the tunnel is over, with
-//! `method`, `upstream`, `tries`, `wait_ms` (for a connection), `connect_ms`, `first_byte_ms`,
-//! `total_ms`, `status`, `outcome`, `error`, `request_bytes` and `response_bytes`. Servers that are
-//! ejected or down are `warn` events, and `info` when they are back. With the feature `metrics` the
-//! [`metrics`](https://docs.rs/metrics) facade is told:
-//!
-//! | name | kind | labels |
-//! |---|---|---|
-//! | `tower_gateway_proxy_requests_total` | counter | `outcome`, `status` (`2xx`, …) |
-//! | `tower_gateway_proxy_errors_total` | counter | `kind` |
-//! | `tower_gateway_proxy_request_duration_seconds` | histogram | |
-//! | `tower_gateway_proxy_request_bytes_total`, `…_response_bytes_total` | counter | |
-//! | `tower_gateway_proxy_tunnels` | gauge | |
-//! | `tower_gateway_proxy_tries_total` | counter | `upstream` |
-//! | `tower_gateway_proxy_retries_total` | counter | `upstream`, `reason` |
-//! | `tower_gateway_proxy_failures_total` | counter | `upstream`, `kind` |
-//! | `tower_gateway_proxy_ejections_total` | counter | `upstream` |
-//! | `tower_gateway_proxy_health_changes_total` | counter | `upstream`, `to` (`up`, `down`) |
-//! | `tower_gateway_proxy_wait_seconds`, `…_connect_seconds`, `…_first_byte_seconds` | histogram | `upstream` |
-//! | `tower_gateway_proxy_connections_opened_total` | counter | `upstream` |
-//! | `tower_gateway_proxy_connections_in_use`, `…_connections_idle`, `…_requests_waiting` | gauge | `upstream` |
-//!
-//! An `outcome` is `complete`, `local` (answered here), `refused` (the client's fault),
-//! `unanswered`, `broken_off`, `timeout`, `client_left`, `unread` (something else was sent in place
-//! of the answer), or `failed` (this process's fault). [`Handle::upstreams`] has the present numbers
-//! without any of that.
-//!
-//! # What is seen
-//!
 //! Each request for the upstream (after its path was read) is a span of
-//! [`tracing`](https://docs.rs/tracing), of level `DEBUG` as those of tower-http's `TraceLayer` are; its
-//! name is `gateway_proxy` and its target `tower_gateway::gateway_proxy`. What happens to the request is told inside of it, so that a
-//! warning says whose it is. When it is over (the body of its answer, or its tunnel, has come to its
-//! end or was dropped), there is an event `a request is over`: with the filter
-//! `tower_gateway::gateway_proxy=debug` that is a log of requests. If nobody listens at that level, no
-//! clock is read and nothing is allocated for it.
+//! [`tracing`](https://docs.rs/tracing), of level `DEBUG` as those of tower-http's `TraceLayer` are;
+//! its name is `gateway_proxy` and its target `tower_gateway::gateway_proxy`. What happens to the
+//! request is told inside of it, so that a warning says whose it is. When the request is over (the
+//! body of its answer, or its tunnel, has come to its end or was dropped), there is an event `a
+//! request is over`: with the filter `tower_gateway::gateway_proxy=debug` that is a log of requests.
+//! If nobody listens at that level (nor to metrics), no clock is read and nothing is allocated for it.
 //!
 //! | field | |
 //! |---|---|
@@ -231,25 +202,29 @@
 //! | `unread` | nobody asked for the body of the answer: an error page or a file was sent in its place |
 //! | `failed` | a temporary file could not be written or read; a panic |
 //!
-//! With the feature `metrics` the [`metrics`](https://docs.rs/metrics) facade is told this. All names
-//! begin with `tower_gateway_proxy_`:
+//! Servers that are ejected or down are `warn` events, and `info` when they are back. With the feature
+//! `metrics` the [`metrics`](https://docs.rs/metrics) facade is told:
 //!
 //! | name | kind | labels | |
 //! |---|---|---|---|
-//! | `requests_total` | counter | `outcome`, `status` | those that are over; `status` is `2xx`, …, or `none` |
-//! | `errors_total` | counter | `kind` | those answered with an error from here |
-//! | `request_duration_seconds` | histogram | | `total_ms` above |
-//! | `request_bytes_total`, `response_bytes_total` | counter | | as above |
-//! | `tunnels` | gauge | | that are open |
-//! | `tries_total` | counter | `upstream` | requests sent, each try for one |
-//! | `retries_total` | counter | `upstream`, `reason` | tries that were followed by another: `failed`, `status`, or `stale` (a kept connection was closed) |
-//! | `failures_total` | counter | `upstream`, `kind` | answers that did not come, or not to their end |
-//! | `first_byte_seconds`, `wait_seconds`, `connect_seconds` | histogram | `upstream` | of each try, as above |
-//! | `connections_opened_total` | counter | `upstream` | |
-//! | `connections_in_use`, `connections_idle` | gauge | `upstream` | one in use stands for a request that is not over: over HTTP/2 several share a connection |
-//! | `requests_waiting` | gauge | `upstream` | for a connection |
-//! | `ejections_total` | counter | `upstream` | |
-//! | `health_changes_total` | counter | `upstream`, `to` | `up` or `down` |
+//! | `tower_gateway_proxy_requests_total` | counter | `outcome`, `status` | those that are over; `status` is `2xx`, …, or `none` |
+//! | `tower_gateway_proxy_errors_total` | counter | `kind` | those answered with an error from here |
+//! | `tower_gateway_proxy_request_duration_seconds` | histogram | | `total_ms` above |
+//! | `tower_gateway_proxy_request_bytes_total` | counter | | as above |
+//! | `tower_gateway_proxy_response_bytes_total` | counter | | as above |
+//! | `tower_gateway_proxy_tunnels` | gauge | | that are open |
+//! | `tower_gateway_proxy_tries_total` | counter | `upstream` | requests sent, each try for one |
+//! | `tower_gateway_proxy_retries_total` | counter | `upstream`, `reason` | tries that were followed by another: `failed`, `status`, or `stale` (a kept connection was closed) |
+//! | `tower_gateway_proxy_failures_total` | counter | `upstream`, `kind` | answers that did not come, or not to their end |
+//! | `tower_gateway_proxy_first_byte_seconds` | histogram | `upstream` | of each try that was answered |
+//! | `tower_gateway_proxy_wait_seconds` | histogram | `upstream` | of each that had to wait |
+//! | `tower_gateway_proxy_connect_seconds` | histogram | `upstream` | of each connection |
+//! | `tower_gateway_proxy_connections_opened_total` | counter | `upstream` | |
+//! | `tower_gateway_proxy_connections_in_use` | gauge | `upstream` | one for each request that is not over: over HTTP/2 several share one |
+//! | `tower_gateway_proxy_connections_idle` | gauge | `upstream` | kept for the next requests |
+//! | `tower_gateway_proxy_requests_waiting` | gauge | `upstream` | for a connection |
+//! | `tower_gateway_proxy_ejections_total` | counter | `upstream` | |
+//! | `tower_gateway_proxy_health_changes_total` | counter | `upstream`, `to` | `up` or `down` |
 //!
 //! No label comes from a request. `upstream` is the address: there are as many as were ever in the table,
 //! which [`resolve`](GatewayProxy::resolve) and [`Handle::set`] may make more than there are now. Kinds are
@@ -264,7 +239,7 @@
 //! - It is no forward proxy: where a request goes is never the client's choice.
 //! - It does not tunnel HTTP/2 (`Upgrade: h2c`): that would be a way past every rule above.
 //! - It passes no informational response on (103): the server in front has no way to say them.
-//! - It keeps no answers, compresses none, changes no body, and writes no log of requests.
+//! - It keeps no answers, compresses none, and changes no body.
 //! - It speaks no FastCGI, no SCGI, no HTTP/3, and no PROXY protocol.
 //!
 //! # Deployment
