@@ -26,7 +26,7 @@ use super::upstream::Speech;
 use super::upstream::http2::Http2;
 use super::{
     seen::{Open, Tally},
-    upstream::{Address, Connection, Dialer},
+    upstream::{Connection, Dialer},
 };
 use crate::{Error, ErrorKind};
 
@@ -108,10 +108,6 @@ impl Pool {
         }
     }
 
-    pub(super) fn address(&self) -> &Address {
-        self.dialer.address()
-    }
-
     /// What is counted of it.
     pub(super) fn tally(&self) -> &Tally {
         &self.tally
@@ -162,7 +158,7 @@ impl Pool {
         deadline: Option<Instant>,
     ) -> Result<(Link, Option<Duration>), Error> {
         #[cfg(feature = "http2")]
-        if self.address().speech == Speech::Http2 {
+        if self.dialer.address().speech == Speech::Http2 {
             let (connection, took) = self.dial(self.share(need), deadline).await?;
             return Ok((Link::Shared(connection), took));
         }

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+#[cfg(feature = "http2")]
 use http_body_util::BodyExt;
 
 #[cfg(feature = "http2")]

@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
-    header, request, uri::PathAndQuery,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, Version, header,
+    request, uri::PathAndQuery,
 };
 use hyper::upgrade::OnUpgrade;
 
@@ -258,12 +258,12 @@ impl Head {
         &mut self,
         server: &Server,
         body: Body,
-    ) -> Result<Request<Body>, Error> {
+    ) -> Result<http::Request<Body>, Error> {
         let address = server.address();
         if self.is_named_by_server {
             self.headers.insert(header::HOST, address.host());
         }
-        let mut request = Request::new(body);
+        let mut request = http::Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = Uri::from(self.target.clone());
         *request.headers_mut() = self.headers.clone();

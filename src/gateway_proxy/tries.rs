@@ -238,11 +238,12 @@ impl<'a> Tries<'a> {
     /// RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." So they
     /// are not sent where they may have to be.
     fn need(&self, server: &Server) -> Need {
-        // RFC 9113 §8.7: GOAWAY tells which requests "are therefore guaranteed to be safe to retry".
-        // A connection for each call would be the end of what HTTP/2 is for.
-        #[cfg(feature = "http2")]
-        if server.address().speech == Speech::Http2 {
-            return Need::Any;
+        match server.address().speech {
+            // RFC 9113 §8.7: GOAWAY tells which requests "are therefore guaranteed to be safe to
+            // retry". A connection for each call would be the end of what HTTP/2 is for.
+            #[cfg(feature = "http2")]
+            Speech::Http2 => return Need::Any,
+            Speech::Http1 | Speech::Uwsgi => {}
         }
         let may_repeat = self.head.method.is_idempotent() && self.content.is_kept();
         let config = &self.shared.config;
