@@ -125,6 +125,8 @@ impl GatewayProxy {
     /// How many bytes the head of an answer may have. Defaults to 64 KiB (and 100 fields, which
     /// is fixed); beyond, the answer is 502.
     pub fn max_response_head(self, bytes: usize) -> Self {
+        // Places in a head are counted in 32 bits.
+        let bytes = bytes.min(u32::MAX as usize);
         self.with(|config| config.limits.max_head = bytes)
     }
 }
