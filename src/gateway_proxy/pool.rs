@@ -1,5 +1,8 @@
 //! The connections to one upstream: how many at once, who is next, and which are kept.
 
+#[cfg(feature = "http2")]
+mod shared;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -17,10 +20,10 @@ use tokio::{
 };
 
 #[cfg(feature = "http2")]
-use super::upstream::Speech;
-#[cfg(feature = "http2")]
-use super::upstream::http2::Http2;
+use self::shared::SharedList;
 use super::upstream::{Address, Call, Connection, Dialer};
+#[cfg(feature = "http2")]
+use super::upstream::{Speech, http2::Http2};
 use crate::{Error, ErrorKind};
 
 /// What a pool is held to. The defaults and their reasons are with the setters of
@@ -47,17 +50,9 @@ pub(super) struct Pool {
     waiting: AtomicUsize,
     connected: AtomicU64,
     idle: Mutex<IdleList>,
-    /// Those that carry many requests at once. Locked while one is made, so that those who come
-    /// together do not make one each.
+    /// Those that carry many requests at once.
     #[cfg(feature = "http2")]
-    shared: tokio::sync::Mutex<Vec<Shared>>,
-}
-
-#[cfg(feature = "http2")]
-#[derive(Debug)]
-struct Shared {
-    connection: Http2,
-    opened: Instant,
+    shared: SharedList,
 }
 
 /// Connections that nobody uses, the one used last at the end: it is the likeliest to be alive,
@@ -125,7 +120,7 @@ impl Pool {
             connected: AtomicU64::new(0),
             idle: Mutex::default(),
             #[cfg(feature = "http2")]
-            shared: tokio::sync::Mutex::default(),
+            shared: SharedList::default(),
             dialer,
             limits,
         }
@@ -140,9 +135,12 @@ impl Pool {
     }
 
     pub(super) fn counts(&self) -> Counts {
+        let idle = self.idle().connections.len();
+        #[cfg(feature = "http2")]
+        let idle = idle + self.shared.idle();
         Counts {
             in_use: self.in_use(),
-            idle: self.idle().connections.len(),
+            idle,
             waiting: self.waiting.load(Ordering::Relaxed),
             connected: self.connected.load(Ordering::Relaxed),
         }
@@ -175,7 +173,9 @@ impl Pool {
     async fn link(self: &Arc<Self>, need: Need, deadline: Option<Instant>) -> Result<Link, Error> {
         #[cfg(feature = "http2")]
         if self.address().speech == Speech::Http2 {
-            let connection = self.dial(self.share(need), deadline).await?;
+            // None has to be fresh: an upstream that closes one says which requests it has not
+            // worked on.
+            let connection = self.dial(self.share(), deadline).await?;
             return Ok(Link::Shared(connection));
         }
         let kept = match need {
@@ -190,29 +190,6 @@ impl Pool {
             None => self.connect(deadline).await?,
         };
         Ok(Link::Own(connection))
-    }
-
-    /// A connection that has room for one more request, or a new one.
-    #[cfg(feature = "http2")]
-    async fn share(&self, need: Need) -> std::io::Result<Http2> {
-        let mut shared = self.shared.lock().await;
-        shared.retain(|shared| {
-            shared.connection.is_open() && shared.opened.elapsed() < self.limits.max_age
-        });
-        let has_room =
-            |shared: &&Shared| shared.connection.streams() < shared.connection.max_streams();
-        if need == Need::Any
-            && let Some(shared) = shared.iter().find(has_room)
-        {
-            return Ok(shared.connection.clone());
-        }
-        let connection = self.dialer.connect_shared().await?;
-        self.connected.fetch_add(1, Ordering::Relaxed);
-        shared.push(Shared {
-            connection: connection.clone(),
-            opened: Instant::now(),
-        });
-        Ok(connection)
     }
 
     async fn permit(&self, deadline: Option<Instant>) -> Result<OwnedSemaphorePermit, Error> {
@@ -249,9 +226,24 @@ impl Pool {
     /// Makes connections until this many are idle, so that the first requests need not wait for
     /// them. How many were made.
     pub(super) async fn warm_up(self: &Arc<Self>, connections: usize) -> Result<usize, Error> {
+        #[cfg(feature = "http2")]
+        if self.address().speech == Speech::Http2 {
+            // One carries as many as come, and is there already or is made.
+            let before = self.connected.load(Ordering::Relaxed);
+            if connections > 0 {
+                self.dial(self.share(), None).await?;
+            }
+            return Ok(usize::from(self.connected.load(Ordering::Relaxed) > before));
+        }
         let most = self.limits.max_idle.min(self.limits.max_connections);
+        let wanted = connections.min(most);
         let mut made = 0;
-        while self.idle().connections.len() + self.in_use() < connections.min(most) {
+        // No more often, even if they do not last.
+        while made < wanted && self.idle().connections.len() + self.in_use() < wanted {
+            // It counts while it is made, or another who does the same would make one as well.
+            let Ok(_permit) = self.permits.try_acquire() else {
+                break;
+            };
             let connection = self.connect(None).await?;
             self.put_back(connection);
             made += 1;
@@ -298,18 +290,24 @@ impl Pool {
                 connection,
                 since: Instant::now(),
             });
-            // One whose runtime has ended does nothing more.
-            if idle.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
-                let reaper = runtime.spawn(reap(Arc::downgrade(self)));
-                idle.reaper = Some(reaper.abort_handle());
-            }
+            self.start_reaper(&mut idle, &runtime);
             let is_full = idle.connections.len() > self.limits.max_idle;
             is_full.then(|| idle.connections.pop_front()).flatten()
         };
     }
 
+    fn start_reaper(self: &Arc<Self>, idle: &mut IdleList, runtime: &Handle) {
+        // One whose runtime has ended does nothing more.
+        if idle.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
+            let reaper = runtime.spawn(reap(Arc::downgrade(self)));
+            idle.reaper = Some(reaper.abort_handle());
+        }
+    }
+
     /// Closes every connection that nobody uses.
     pub(super) fn close_idle(&self) {
+        #[cfg(feature = "http2")]
+        self.shared.clear();
         let idle = std::mem::take(&mut self.idle().connections);
         drop(idle);
     }
@@ -322,12 +320,15 @@ impl Pool {
             .partition_point(|idle| idle.since.elapsed() >= self.limits.idle);
         let expired: Vec<_> = idle.connections.drain(..old).collect();
         let next = idle.connections.front().map(|idle| idle.since);
+        let next = next.map(|since| since.checked_add(self.limits.idle));
+        #[cfg(feature = "http2")]
+        let next = next.or_else(|| self.shared.close_expired(&self.limits));
         if next.is_none() {
             idle.reaper = None;
         }
         drop(idle);
         drop(expired);
-        next?.checked_add(self.limits.idle)
+        next?
     }
 
     fn idle(&self) -> MutexGuard<'_, IdleList> {
@@ -382,7 +383,6 @@ impl Turn {
 
     /// Another connection for the same turn.
     pub(super) async fn renew(self, deadline: Option<Instant>) -> Result<Lease, Error> {
-        self.pool.make_room();
         Ok(Lease {
             link: self.pool.link(Need::Fresh, deadline).await?,
             turn: self,

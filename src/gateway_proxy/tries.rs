@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, header};
 use tokio::time::{Instant, sleep};
 
 #[cfg(feature = "http2")]
-use super::upstream::http2::Http2Body;
+use super::{activity::Activity, upstream::http2::Http2Body};
 use super::{
     balance::{InFlight, key_of},
     content::Content,
@@ -46,6 +46,7 @@ pub(super) struct Tries<'a> {
 /// The head of an answer, and where the rest of it comes from.
 pub(super) struct Answered {
     pub(super) head: Response<()>,
+    /// Before the turn: the connection is closed before that is given to the next.
     pub(super) source: Source,
     pub(super) turn: Turn,
     pub(super) work: Work,
@@ -57,8 +58,9 @@ pub(super) struct Answered {
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Source {
     Call(Call),
+    /// With what tells of the request, while that may still be on its way.
     #[cfg(feature = "http2")]
-    Stream(Http2Body),
+    Stream(Http2Body, Option<Activity>),
 }
 
 /// A server has one more request to work on, for as long as this is there.

@@ -37,8 +37,8 @@ pub(super) fn accept(
     wish: Option<Upgrade>,
     protocol: Option<HeaderValue>,
     parts: &mut response::Parts,
-    call: Call,
     held: (Turn, Work),
+    call: Call,
     limits: Limits,
     tunnels: &Tunnels,
 ) -> Result<(), Error> {
@@ -61,7 +61,7 @@ pub(super) fn accept(
         parts.headers.insert(header::CONNECTION, upgrade);
         parts.headers.insert(header::UPGRADE, protocol);
     }
-    let tunnel = carry(wish, call, held, limits, tunnels.open(), is_websocket);
+    let tunnel = carry(wish, held, call, limits, tunnels.open(), is_websocket);
     tokio::spawn(tunnel);
     Ok(())
 }
@@ -78,8 +78,8 @@ fn is_one_of(protocol: &HeaderValue, wished: &HeaderValue) -> bool {
 
 async fn carry(
     wish: Upgrade,
-    call: Call,
     (turn, work): (Turn, Work),
+    call: Call,
     limits: Limits,
     proxy: Drain,
     is_websocket: bool,
