@@ -54,11 +54,13 @@ impl Shared {
             .task
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        // One that is about to end is left to the next who asks.
         if task.as_ref().is_none_or(AbortHandle::is_finished) {
+            // Before it runs: it may end at once, and says so here.
+            background.is_running.store(true, Ordering::Relaxed);
             let looking = look_after(Arc::downgrade(self));
             *task = Some(runtime.spawn(looking).abort_handle());
         }
-        background.is_running.store(true, Ordering::Relaxed);
     }
 }
 
@@ -92,7 +94,7 @@ async fn look_after(shared: Weak<Shared>) {
 
     // Dropped with this task, they end.
     let mut watches = JoinSet::new();
-    let mut watched: HashSet<u64> = HashSet::new();
+    let mut watched: Vec<Watched> = Vec::new();
     let mut names = Names::default();
     loop {
         let Some(strong) = shared.upgrade() else {
@@ -100,15 +102,19 @@ async fn look_after(shared: Weak<Shared>) {
         };
         if let Some(check) = &strong.config.health_check {
             let members = strong.table.members();
-            watched.retain(|id| {
-                members
-                    .servers
-                    .iter()
-                    .any(|server| server.known.id() == *id)
+            watched.retain(|watched| {
+                let stays = members.servers.iter().any(|server| watched.is_of(server));
+                if !stays {
+                    watched.task.abort();
+                }
+                stays
             });
             for server in &members.servers {
-                if watched.insert(server.known.id()) {
-                    watches.spawn(watch_over(check.clone(), server));
+                if !watched.iter().any(|watched| watched.is_of(server)) {
+                    watched.push(Watched {
+                        known: Arc::downgrade(&server.known),
+                        task: watches.spawn(watch_over(check.clone(), server)),
+                    });
                 }
             }
         }
@@ -131,7 +137,20 @@ async fn until(next: Option<Instant>) {
     }
 }
 
-/// Probes a server until it is gone from the table and nobody works with it.
+/// A server that is probed.
+struct Watched {
+    /// Itself, not its address: one that is removed and added again is another.
+    known: Weak<Known>,
+    task: AbortHandle,
+}
+
+impl Watched {
+    fn is_of(&self, server: &Server) -> bool {
+        self.known.as_ptr() == Arc::as_ptr(&server.known)
+    }
+}
+
+/// Probes a server for as long as there is one.
 fn watch_over(check: HealthCheck, server: &Arc<Server>) -> impl Future<Output = ()> + use<> {
     let known = Arc::downgrade(&server.known);
     let upstream = server.upstream.clone();

@@ -109,6 +109,7 @@ impl Table {
     pub(super) fn change(&self, change: impl FnOnce(&mut Vec<Upstream>)) {
         let mut said = self.said();
         change(&mut said.upstreams);
+        said.forget();
         self.apply(&said);
     }
 
@@ -162,6 +163,21 @@ impl Table {
 }
 
 impl Said {
+    /// Names that nobody asks for any more have no addresses.
+    fn forget(&mut self) {
+        let Self {
+            upstreams,
+            addresses,
+        } = self;
+        if !addresses.is_empty() {
+            let names: Vec<_> = upstreams
+                .iter()
+                .filter_map(|upstream| upstream.address.name())
+                .collect();
+            addresses.retain(|name, _| names.contains(name));
+        }
+    }
+
     /// An upstream, or one for each address of its name.
     fn expand(&self, upstream: &Upstream) -> Vec<Upstream> {
         let name = upstream.address.name();
