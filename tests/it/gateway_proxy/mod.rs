@@ -1,5 +1,7 @@
 //! GatewayProxy in front of upstreams that are scripts over bytes.
 
+mod both_ways;
+mod cancel;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod endurance;
 mod extended_connect;
@@ -9,10 +11,14 @@ mod faults;
 mod forwarding;
 #[cfg(feature = "http2")]
 mod http2;
+#[cfg(feature = "http2")]
+mod http2_pool;
 #[cfg(feature = "tls")]
 mod https;
 mod identity;
+mod kept;
 mod layer;
+mod models;
 mod pooling;
 #[cfg(feature = "serve")]
 mod scoreboard;
