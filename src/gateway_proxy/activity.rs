@@ -26,6 +26,13 @@ impl Activity {
         self.set(Some(Instant::now()));
     }
 
+    /// As [`heard`](Activity::heard), unless it is not the other side's turn anyway.
+    fn touch(&self) {
+        if let Some(last) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            *last = Instant::now();
+        }
+    }
+
     fn set(&self, last: Option<Instant>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
@@ -59,6 +66,14 @@ impl Patience {
     pub(super) fn until(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// Something else was heard: the limit counts from now.
+    pub(super) fn rest(&mut self) {
+        self.quiet.rest();
+        if let Some(activity) = &self.activity {
+            activity.touch();
+        }
     }
 
     /// Ready when the limit is reached.

@@ -54,6 +54,7 @@ impl Shared {
             .task
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        // One that is about to end is left to the next who asks.
         if task.as_ref().is_none_or(AbortHandle::is_finished) {
             // Before it is spawned: a runtime that is going down drops it at once.
             background.is_running.store(true, Ordering::Relaxed);
@@ -95,7 +96,7 @@ async fn look_after(ended: Ended) {
     let shared = &ended.0;
     // Dropped with this task, they end.
     let mut watches = JoinSet::new();
-    let mut watched: Vec<Weak<Known>> = Vec::new();
+    let mut watched: Vec<Watched> = Vec::new();
     let mut names = Names::default();
     loop {
         let Some(strong) = shared.upgrade() else {
@@ -103,15 +104,19 @@ async fn look_after(ended: Ended) {
         };
         if let Some(check) = &strong.config.health_check {
             let members = strong.table.members();
-            // One that was taken out and added again is another, at the same address.
-            let is = |known: &Weak<Known>, server: &Server| {
-                std::ptr::eq(known.as_ptr(), Arc::as_ptr(&server.known))
-            };
-            watched.retain(|known| members.servers.iter().any(|server| is(known, server)));
+            watched.retain(|watched| {
+                let stays = members.servers.iter().any(|server| watched.is_of(server));
+                if !stays {
+                    watched.task.abort();
+                }
+                stays
+            });
             for server in &members.servers {
-                if !watched.iter().any(|known| is(known, server)) {
-                    watched.push(Arc::downgrade(&server.known));
-                    watches.spawn(watch_over(check.clone(), server));
+                if !watched.iter().any(|watched| watched.is_of(server)) {
+                    watched.push(Watched {
+                        known: Arc::downgrade(&server.known),
+                        task: watches.spawn(watch_over(check.clone(), server)),
+                    });
                 }
             }
         }
@@ -134,7 +139,20 @@ async fn until(next: Option<Instant>) {
     }
 }
 
-/// Probes a server until it is gone from the table and nobody works with it.
+/// A server that is probed.
+struct Watched {
+    /// Itself, not its address: one that is removed and added again is another.
+    known: Weak<Known>,
+    task: AbortHandle,
+}
+
+impl Watched {
+    fn is_of(&self, server: &Server) -> bool {
+        self.known.as_ptr() == Arc::as_ptr(&server.known)
+    }
+}
+
+/// Probes a server for as long as there is one.
 fn watch_over(check: HealthCheck, server: &Arc<Server>) -> impl Future<Output = ()> + use<> {
     let known = Arc::downgrade(&server.known);
     let upstream = server.upstream.clone();

@@ -110,10 +110,11 @@ where
     let tries = Tries::new(shared, &mut head, &mut content, is_upgrade, deadline, seen);
     let Answered {
         head: answer,
-        source,
-        turn,
-        work,
         session_cookie,
+        // Bindings are dropped from the last to the first: the connection before the turn.
+        work,
+        turn,
+        source,
     } = tries.answer().await?;
 
     let server = work.server();
@@ -127,7 +128,7 @@ where
         let call = match source {
             Source::Call(call) => call,
             #[cfg(feature = "http2")]
-            Source::Stream(_) => {
+            Source::Stream(..) => {
                 let reason = "HTTP/2 knows no 101";
                 return Err(by(
                     Error::new(ErrorKind::UpstreamProtocol).with_source(reason)
@@ -135,7 +136,7 @@ where
             }
         };
         let held = (turn, work);
-        upgrade::accept(upgrade, protocol, &mut parts, call, held, shared, seen).map_err(by)?;
+        upgrade::accept(upgrade, protocol, &mut parts, held, call, shared, seen).map_err(by)?;
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     if let Some(extended) = upgrade.as_mut().and_then(|wish| wish.extended.take()) {
@@ -165,8 +166,9 @@ where
             reading.of(body, seen).await
         }
         #[cfg(feature = "http2")]
-        Source::Stream(stream) => {
-            let body = StreamBody::new(stream, turn, work, config.read_timeout, deadline);
+        Source::Stream(stream, activity) => {
+            let limit = config.read_timeout;
+            let body = StreamBody::new(stream, activity, turn, work, limit, deadline);
             reading.of(body, seen).await
         }
     };

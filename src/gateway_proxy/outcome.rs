@@ -50,3 +50,17 @@ impl Failed {
         self.on_kept && !self.was_heard && self.kind == ErrorKind::UpstreamReset
     }
 }
+
+impl Outcome {
+    /// How long a server is asked less for what it did.
+    pub(super) fn penalty(&self) -> Duration {
+        const FAILED: Duration = Duration::from_secs(5);
+        match self {
+            Self::Answered {
+                retry_after: Some(after),
+                ..
+            } => *after,
+            _ => FAILED,
+        }
+    }
+}

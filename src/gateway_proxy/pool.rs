@@ -1,6 +1,8 @@
 //! The connections to one upstream: how many at once, who is next, and which are kept.
 
 mod lease;
+#[cfg(feature = "http2")]
+mod shared;
 
 use std::{
     collections::VecDeque,
@@ -21,7 +23,7 @@ use tokio::{
 use self::lease::Place;
 pub(super) use self::lease::{Lease, Link, Need, Spent, Turn};
 #[cfg(feature = "http2")]
-use super::upstream::http2::Http2;
+use self::shared::SharedList;
 use super::{
     seen::{Open, Tally},
     upstream::{Connection, Dialer},
@@ -53,17 +55,9 @@ pub(super) struct Pool {
     waiting: AtomicUsize,
     connected: AtomicU64,
     idle: Mutex<IdleList>,
-    /// Those that carry many requests at once. Locked while one is made, so that those who come
-    /// together do not make one each.
+    /// Those that carry many requests at once.
     #[cfg(feature = "http2")]
-    shared: tokio::sync::Mutex<Vec<Shared>>,
-}
-
-#[cfg(feature = "http2")]
-#[derive(Debug)]
-struct Shared {
-    connection: Http2,
-    opened: Instant,
+    shared: SharedList,
 }
 
 /// Connections that nobody uses, the one used last at the end: it is the likeliest to be alive,
@@ -99,7 +93,7 @@ impl Pool {
             connected: AtomicU64::new(0),
             idle: Mutex::default(),
             #[cfg(feature = "http2")]
-            shared: tokio::sync::Mutex::default(),
+            shared: SharedList::default(),
             tally: Tally::new(dialer.address()),
             dialer,
             limits,
@@ -116,9 +110,12 @@ impl Pool {
     }
 
     pub(super) fn counts(&self) -> Counts {
+        let idle = self.idle().connections.len();
+        #[cfg(feature = "http2")]
+        let idle = idle + self.shared.idle();
         Counts {
             in_use: self.in_use(),
-            idle: self.idle().connections.len(),
+            idle,
             waiting: self.waiting.load(Ordering::Relaxed),
             connected: self.connected.load(Ordering::Relaxed),
         }
@@ -162,7 +159,10 @@ impl Pool {
     ) -> Result<(Link, Option<Duration>), Error> {
         #[cfg(feature = "http2")]
         if self.dialer.address().speaks_http2() {
-            return self.dial(self.share(need), deadline).await;
+            // None has to be fresh: an upstream that closes one says which requests it has not
+            // worked on.
+            let (connection, took) = self.dial(self.share(), deadline).await?;
+            return Ok((Link::Shared(connection), took));
         }
         let kept = match need {
             Need::Any => self.take_idle(),
@@ -178,40 +178,6 @@ impl Pool {
                 (Link::Own(connection), Some(took))
             }
         })
-    }
-
-    /// A connection that has room for one more request, or a new one.
-    #[cfg(feature = "http2")]
-    async fn share(&self, need: Need) -> std::io::Result<(Link, Option<Duration>)> {
-        let asked = Instant::now();
-        let mut shared = self.shared.lock().await;
-        shared.retain(|shared| {
-            shared.connection.is_open() && shared.opened.elapsed() < self.limits.max_age
-        });
-        // Those whose connection broke ask together for a fresh one, and it is fresh for all of them.
-        let will_do = |shared: &&Shared| {
-            let has_room = shared.connection.streams() < shared.connection.max_streams();
-            has_room && (need == Need::Any || shared.opened >= asked)
-        };
-        if let Some(shared) = shared.iter().find(will_do) {
-            let link = Link::Shared {
-                connection: shared.connection.clone(),
-                was_there: true,
-            };
-            return Ok((link, None));
-        }
-        let began = Instant::now();
-        let connection = self.dialer.connect_shared().await?;
-        let took = self.connected(began);
-        shared.push(Shared {
-            connection: connection.clone(),
-            opened: Instant::now(),
-        });
-        let link = Link::Shared {
-            connection,
-            was_there: false,
-        };
-        Ok((link, Some(took)))
     }
 
     /// A permit, and how long it was waited for.
@@ -272,27 +238,27 @@ impl Pool {
     pub(super) async fn warm_up(self: &Arc<Self>, connections: usize) -> Result<usize, Error> {
         #[cfg(feature = "http2")]
         if self.dialer.address().speaks_http2() {
-            return self.warm_up_shared(connections).await;
+            // One carries as many as come, and is there already or is made.
+            let took = match connections {
+                0 => None,
+                _ => self.dial(self.share(), None).await?.1,
+            };
+            return Ok(usize::from(took.is_some()));
         }
         let most = self.limits.max_idle.min(self.limits.max_connections);
+        let wanted = connections.min(most);
         let mut made = 0;
-        while self.idle().connections.len() + self.in_use() < connections.min(most) {
+        // No more often, even if they do not last.
+        while made < wanted && self.idle().connections.len() + self.in_use() < wanted {
+            // It counts while it is made, or another who does the same would make one as well.
+            let Ok(_permit) = self.permits.try_acquire() else {
+                break;
+            };
             let (connection, _) = self.connect(None).await?;
             self.put_back(connection);
             made += 1;
         }
         Ok(made)
-    }
-
-    /// One connection is enough for many requests.
-    #[cfg(feature = "http2")]
-    async fn warm_up_shared(&self, connections: usize) -> Result<usize, Error> {
-        if connections == 0 {
-            return Ok(0);
-        }
-        let link = self.dial(self.share(Need::Any), None).await?;
-        let was_there = matches!(link, (Link::Shared { was_there, .. }, _) if was_there);
-        Ok(usize::from(!was_there))
     }
 
     fn take_idle(&self) -> Option<Box<Connection>> {
@@ -335,27 +301,27 @@ impl Pool {
                 since: Instant::now(),
                 _counted: self.tally.idle(),
             });
-            // One whose runtime has ended does nothing more.
-            if idle.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
-                let reaper = runtime.spawn(reap(Arc::downgrade(self)));
-                idle.reaper = Some(reaper.abort_handle());
-            }
+            self.start_reaper(&mut idle, &runtime);
             let is_full = idle.connections.len() > self.limits.max_idle;
             is_full.then(|| idle.connections.pop_front()).flatten()
         };
     }
 
+    fn start_reaper(self: &Arc<Self>, idle: &mut IdleList, runtime: &Handle) {
+        // One whose runtime has ended does nothing more.
+        if idle.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
+            let reaper = runtime.spawn(reap(Arc::downgrade(self)));
+            idle.reaper = Some(reaper.abort_handle());
+        }
+    }
+
     /// Closes every connection that nobody uses; one that carries many requests closes behind the
     /// last of them.
     pub(super) fn close_idle(&self) {
+        #[cfg(feature = "http2")]
+        self.shared.clear();
         let idle = std::mem::take(&mut self.idle().connections);
         drop(idle);
-        // Those that carry requests are closed after the last of them. While one is made the lock
-        // is held: that one is wanted.
-        #[cfg(feature = "http2")]
-        if let Ok(mut shared) = self.shared.try_lock() {
-            shared.clear();
-        }
     }
 
     /// Closes what is too old. When the next is; `None` when nothing is left.
@@ -366,12 +332,15 @@ impl Pool {
             .partition_point(|idle| idle.since.elapsed() >= self.limits.idle);
         let expired: Vec<_> = idle.connections.drain(..old).collect();
         let next = idle.connections.front().map(|idle| idle.since);
+        let next = next.map(|since| since.checked_add(self.limits.idle));
+        #[cfg(feature = "http2")]
+        let next = next.or_else(|| self.shared.close_expired(&self.limits));
         if next.is_none() {
             idle.reaper = None;
         }
         drop(idle);
         drop(expired);
-        next?.checked_add(self.limits.idle)
+        next?
     }
 
     fn idle(&self) -> MutexGuard<'_, IdleList> {

@@ -1,8 +1,6 @@
 //! From the client's request to the one that the upstream gets.
 
 use bytes::{BufMut, BytesMut};
-#[cfg(feature = "http2")]
-use http::Request;
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, Version, header,
     request, uri::PathAndQuery,

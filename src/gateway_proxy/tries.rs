@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, header};
 use tokio::time::{Instant, sleep};
 
 #[cfg(feature = "http2")]
-use super::upstream::http2::Http2Body;
+use super::{activity::Activity, upstream::http2::Http2Body};
 use super::{
     balance::{InFlight, key_of},
     content::Content,
@@ -48,6 +48,7 @@ pub(super) struct Tries<'a> {
 /// The head of an answer, and where the rest of it comes from.
 pub(super) struct Answered {
     pub(super) head: Response<()>,
+    /// Before the turn: the connection is closed before that is given to the next.
     pub(super) source: Source,
     pub(super) turn: Turn,
     pub(super) work: Work,
@@ -59,8 +60,9 @@ pub(super) struct Answered {
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Source {
     Call(Call),
+    /// With what tells of the request, while that may still be on its way.
     #[cfg(feature = "http2")]
-    Stream(Http2Body),
+    Stream(Http2Body, Option<Activity>),
 }
 
 /// A server has one more request to work on, for as long as this is there.
@@ -243,11 +245,8 @@ impl<'a> Tries<'a> {
         match link {
             Link::Own(connection) => self.send(server, connection, turn, work, deadline).await,
             #[cfg(feature = "http2")]
-            Link::Shared {
-                connection,
-                was_there,
-            } => {
-                self.send_shared(server, (connection, was_there), turn, work, deadline)
+            Link::Shared(connection) => {
+                self.send_shared(server, connection, turn, work, deadline)
                     .await
             }
         }
@@ -352,13 +351,13 @@ impl<'a> Tries<'a> {
             Some(false) => {
                 server.known.load.observe(now - sent, now);
                 if outcome.asks_for_less() {
-                    server.known.load.penalize(now, penalty(outcome));
+                    server.known.load.penalize(now, outcome.penalty());
                 }
                 server.known.health.succeeded(config, now)
             }
             Some(true) => {
                 server.count_failure();
-                server.known.load.penalize(now, penalty(outcome));
+                server.known.load.penalize(now, outcome.penalty());
                 let members = self.shared.table.members();
                 let table = members.servers.iter().map(|server| &*server.known.health);
                 let ejections = &self.shared.table.ejections;
@@ -429,18 +428,6 @@ impl Failure {
             failed,
             turn,
         }
-    }
-}
-
-/// How long a server is asked less for what it did.
-fn penalty(outcome: &Outcome) -> Duration {
-    const FAILED: Duration = Duration::from_secs(5);
-    match outcome {
-        Outcome::Answered {
-            retry_after: Some(after),
-            ..
-        } => *after,
-        _ => FAILED,
     }
 }
 

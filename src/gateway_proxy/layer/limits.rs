@@ -135,6 +135,8 @@ impl GatewayProxy {
     /// HTTP/1.1, which is fixed); beyond, the answer is 502. It is the memory that an upstream can
     /// make one request take before its answer begins.
     pub fn max_response_head(self, bytes: usize) -> Self {
+        // Places in a head are counted in 32 bits.
+        let bytes = bytes.min(u32::MAX as usize);
         self.with(|config| config.limits.max_head = bytes)
     }
 }

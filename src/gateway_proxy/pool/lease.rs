@@ -62,12 +62,7 @@ pub(in crate::gateway_proxy) enum Link {
     Own(Box<Connection>),
     /// A part of one.
     #[cfg(feature = "http2")]
-    Shared {
-        connection: Http2,
-        /// Whether it was made for an earlier request, so that the upstream may have closed it
-        /// since.
-        was_there: bool,
-    },
+    Shared(Http2),
 }
 
 impl Turn {

@@ -14,8 +14,13 @@ use tokio::time::Instant;
 use super::broken_off;
 use crate::{
     Error, ErrorKind,
-    body::quiet::Quiet,
-    gateway_proxy::{pool::Turn, server::Server, tries::Work, upstream::http2::Http2Body},
+    gateway_proxy::{
+        activity::{Activity, Patience},
+        pool::Turn,
+        server::Server,
+        tries::Work,
+        upstream::http2::Http2Body,
+    },
 };
 
 /// Holds the turn for as long as the answer lasts. Dropped before its end, its stream is reset.
@@ -23,23 +28,25 @@ use crate::{
 pub(in crate::gateway_proxy) struct StreamBody {
     body: Http2Body<(Turn, Work)>,
     server: Arc<Server>,
-    quiet: Quiet,
-    deadline: Option<Instant>,
+    patience: Patience,
 }
 
 impl StreamBody {
+    /// `activity`: of the request, which the answer may wait for.
     pub(in crate::gateway_proxy) fn new(
         body: Http2Body,
+        activity: Option<Activity>,
         turn: Turn,
         work: Work,
         read_timeout: Duration,
         deadline: Option<Instant>,
     ) -> Self {
+        let mut patience = Patience::new(read_timeout, activity).until(deadline);
+        patience.rest();
         Self {
             server: work.server(),
             body: body.with_lease((turn, work)),
-            quiet: Quiet::new(read_timeout),
-            deadline,
+            patience,
         }
     }
 }
@@ -56,11 +63,11 @@ impl http_body::Body for StreamBody {
         let frame = match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(|failure| failure.into_error())),
             Poll::Pending => {
-                ready!(this.quiet.poll_until(this.deadline, true, cx));
+                ready!(this.patience.poll(cx));
                 Some(Err(ErrorKind::UpstreamTimeout.into()))
             }
         };
-        this.quiet.rest();
+        this.patience.rest();
         if let Some(Err(error)) = &frame {
             broken_off(&self.server, error);
         }

@@ -21,24 +21,26 @@ impl Tries<'_> {
     pub(super) async fn send_shared(
         &mut self,
         server: &Server,
-        (connection, was_there): (Http2, bool),
+        connection: Http2,
         turn: Turn,
         work: Work,
         deadline: Option<Instant>,
     ) -> Result<Answered, Failure> {
         let is_streamed = !self.content.is_kept();
         let (body, _) = self.content.take();
-        let activity = Activity::new();
-        let body = match http_body::Body::is_end_stream(&body) {
-            true => body,
-            false => Body::new(Upload::new(body, activity.clone())),
+        let has_body = !http_body::Body::is_end_stream(&body);
+        let activity = has_body.then(Activity::new);
+        let body = match &activity {
+            None => body,
+            Some(activity) => Body::new(Upload::new(body, activity.clone())),
         };
         let request = match self.head.for_http2(server, body) {
             Ok(request) => request,
             Err(error) => return Err(Failure::unsent(error, Some(turn))),
         };
         let limit = self.shared.config.response_timeout;
-        let mut patience = Patience::new(limit, Some(activity)).until(deadline);
+        let mut patience = Patience::new(limit, activity.clone()).until(deadline);
+        let on_kept = connection.was_used();
         let mut sending = pin!(connection.send(request));
         let sent = poll_fn(|cx| match sending.as_mut().poll(cx) {
             Poll::Ready(sent) => Poll::Ready(Some(sent)),
@@ -49,7 +51,7 @@ impl Tries<'_> {
                 let (parts, body) = response.into_parts();
                 return Ok(Answered {
                     head: http::Response::from_parts(parts, ()),
-                    source: Source::Stream(body),
+                    source: Source::Stream(body, activity),
                     turn,
                     work,
                     session_cookie: None,
@@ -61,7 +63,7 @@ impl Tries<'_> {
                     kind: ErrorKind::UpstreamTimeout,
                     bytes_taken: true,
                     was_heard: false,
-                    on_kept: was_there,
+                    on_kept,
                 };
                 return Err(Failure {
                     error: failed.kind.into(),
@@ -81,7 +83,7 @@ impl Tries<'_> {
             kind: error.kind(),
             bytes_taken: !is_unprocessed,
             was_heard,
-            on_kept: was_there,
+            on_kept,
         };
         Err(Failure {
             error,

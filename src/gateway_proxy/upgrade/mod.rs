@@ -38,8 +38,8 @@ pub(super) fn accept(
     wish: Option<Upgrade>,
     protocol: Option<HeaderValue>,
     parts: &mut response::Parts,
-    call: Call,
     held: (Turn, Work),
+    call: Call,
     shared: &Shared,
     seen: &mut Seen,
 ) -> Result<(), Error> {
@@ -72,8 +72,8 @@ pub(super) fn accept(
     let span = seen.span();
     let tunnel = carry(
         wish,
-        call,
         held,
+        call,
         limits,
         shared.tunnels.open(),
         is_websocket,
@@ -95,8 +95,8 @@ fn is_one_of(protocol: &HeaderValue, wished: &HeaderValue) -> bool {
 
 async fn carry(
     wish: Upgrade,
-    call: Call,
     (turn, work): (Turn, Work),
+    call: Call,
     limits: Limits,
     proxy: Drain,
     is_websocket: bool,

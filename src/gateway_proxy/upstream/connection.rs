@@ -216,6 +216,11 @@ impl Call {
             let progress = self.upload.poll(&mut self.connection.stream, cx)?;
             match self.connection.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(ended())),
+                // What an idle connection says (408, and closes) is no answer to a request that
+                // did not get out.
+                Poll::Ready(Ok(_)) if self.is_on_kept() && !self.upload.was_taken() => {
+                    return Poll::Ready(Err(ended()));
+                }
                 Poll::Ready(Ok(_)) => {
                     self.was_heard = true;
                     self.was_answered_early |= !self.upload.was_read();
@@ -235,6 +240,10 @@ impl Call {
                 return Poll::Ready(self.begin(answer));
             }
         }
+    }
+
+    fn is_on_kept(&self) -> bool {
+        self.connection.requests > 1
     }
 
     fn take_head(&mut self) -> Result<Option<Response<()>>, Error> {
@@ -263,8 +272,8 @@ impl Call {
                 "it has too many informational responses",
             )));
         }
-        // What came was no answer.
-        self.was_answered_early = false;
+        // What came was no answer; what came with it may be one.
+        self.was_answered_early = !self.connection.buffer.is_empty() && !self.upload.was_read();
         if status == StatusCode::CONTINUE {
             self.let_go();
         }
@@ -296,10 +305,16 @@ impl Call {
                 true => keeps_connection(answer.headers(), is_delimited),
             };
         self.framing = Some(framed.framing);
+        // RFC 9110 §10.1.1: a client that waits for a 100 and gets a final answer need not send
+        // the content.
+        if self.hold.take().is_some() {
+            self.upload.give_up();
+        }
         Ok(answer)
     }
 
-    /// Time runs while it is the upstream's turn: to take what there is to write, or to answer.
+    /// Time runs while it is the upstream's turn: to take what there is to write, to answer, or
+    /// to go on with its answer.
     fn poll_patience(&mut self, progress: Progress, cx: &mut Context<'_>) -> Poll<Error> {
         let quiet = &mut self.connection.quiet;
         if matches!(progress, Progress::Moving | Progress::Starved) {
@@ -342,7 +357,7 @@ impl Call {
         if self.is_over() {
             return Poll::Ready(None);
         }
-        self.upload.poll(&mut self.connection.stream, cx)?;
+        let progress = self.upload.poll(&mut self.connection.stream, cx)?;
         loop {
             if let Some(frame) = self.take_frame()? {
                 return Poll::Ready(frame.map(Ok));
@@ -358,9 +373,9 @@ impl Call {
                 Poll::Ready(Ok(_)) => self.connection.quiet.rest(),
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(broken(error)))),
                 Poll::Pending => {
-                    let quiet = &mut self.connection.quiet;
-                    ready!(quiet.poll_until(self.deadline, true, cx));
-                    return Poll::Ready(Some(Err(ErrorKind::UpstreamTimeout.into())));
+                    return self
+                        .poll_patience(progress, cx)
+                        .map(|error| Some(Err(error)));
                 }
             }
         }
@@ -429,3 +444,7 @@ fn broken(error: io::Error) -> Error {
 fn nonsense(reason: BadAnswer) -> Error {
     Error::new(ErrorKind::UpstreamProtocol).with_source(reason)
 }
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests;

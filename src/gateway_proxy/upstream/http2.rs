@@ -20,8 +20,8 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker, ready},
     time::Duration,
@@ -34,6 +34,7 @@ use http_body::Body as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::oneshot,
+    time::Instant,
 };
 
 pub(in crate::gateway_proxy) use self::body::Http2Body;
@@ -103,6 +104,10 @@ struct Shared {
     pulse: Arc<Pulse>,
     /// Requests whose answer is not over.
     streams: Arc<AtomicUsize>,
+    /// Whether one was answered.
+    was_used: AtomicBool,
+    /// When the last of them was over.
+    quiet_since: Mutex<Instant>,
     /// Dropped, it tells the driver to say farewell.
     _alive: oneshot::Sender<Infallible>,
 }
@@ -148,6 +153,8 @@ impl Http2 {
             shared: Arc::new(Shared {
                 pulse,
                 streams,
+                was_used: AtomicBool::new(false),
+                quiet_since: Mutex::new(Instant::now()),
                 _alive: alive,
             }),
         })
@@ -164,6 +171,17 @@ impl Http2 {
     /// How many requests are open: until the body of the answer is over or dropped.
     pub(in crate::gateway_proxy) fn streams(&self) -> usize {
         self.shared.streams.load(Ordering::Relaxed)
+    }
+
+    /// For how long nobody has used it; `None` while somebody does.
+    pub(in crate::gateway_proxy) fn idle(&self) -> Option<Duration> {
+        let since = self.shared.quiet_since();
+        (self.streams() == 0).then(|| since.elapsed())
+    }
+
+    /// Whether a request was answered on it, so that the upstream may have closed it since.
+    pub(in crate::gateway_proxy) fn was_used(&self) -> bool {
+        self.shared.was_used.load(Ordering::Relaxed)
     }
 
     /// How many may be open at once; 100 until the upstream has said. A request beyond that waits
@@ -210,6 +228,14 @@ impl fmt::Debug for Http2 {
     }
 }
 
+impl Shared {
+    fn quiet_since(&self) -> std::sync::MutexGuard<'_, Instant> {
+        self.quiet_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One request that is open. It keeps the connection.
 #[derive(Debug)]
 struct Using {
@@ -231,6 +257,8 @@ impl Using {
 
 impl Drop for Using {
     fn drop(&mut self) {
+        // First, so that it never seems to be quiet for longer than it is.
+        *self.shared.quiet_since() = Instant::now();
         self.shared.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -265,6 +293,7 @@ impl Future for Exchange {
         let using = this.using.take().expect("polled after completion");
         match answer {
             Ok(answer) => {
+                using.shared.was_used.store(true, Ordering::Relaxed);
                 let upload = this.upload.take();
                 let (parts, stream) = answer.into_parts();
                 let body = Http2Body::new(stream, &parts.headers, upload, using);

@@ -15,6 +15,10 @@ use tokio::io::AsyncWrite;
 use super::{http1::head, stream::Stream};
 use crate::{Body, BoxError, Error, ErrorKind, semantics::hop};
 
+/// How many pieces are written before the answer is looked at. A body that never pauses, and an
+/// upstream that takes it as fast, would hide what the upstream says and stop the clock.
+const TURN: usize = 16;
+
 /// How the end of a request's body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::gateway_proxy) enum Coding {
@@ -44,11 +48,11 @@ pub(super) struct Upload {
 /// How far a request has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It is written to its end.
+    /// It was written to its end before.
     Done,
     /// The upstream takes no more for now, and took nothing since it was last asked.
     Stuck,
-    /// The upstream has taken something.
+    /// The upstream has taken something, perhaps the end.
     Moving,
     /// There is nothing to write: the client has yet to send it, or the upstream to ask for it.
     Starved,
@@ -82,21 +86,31 @@ impl Upload {
         self.was_taken
     }
 
+    /// The rest is not wanted any more. The connection cannot be used again.
+    pub(super) fn give_up(&mut self) {
+        self.is_deaf = true;
+        self.body = None;
+    }
+
     /// The body is wanted.
     pub(super) fn release(&mut self) {
         self.is_held = false;
     }
 
-    /// Writes what can be written now. An error is one of the request's own body.
+    /// Writes what can be written now, or as much as one turn allows. An error is one of the
+    /// request's own body.
     pub(super) fn poll(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Result<Progress, Error> {
         let mut was_moving = false;
-        loop {
+        for _ in 0..TURN {
             if self.is_done() {
-                return Ok(Progress::Done);
+                return Ok(match was_moving {
+                    true => Progress::Moving,
+                    false => Progress::Done,
+                });
             }
             let is_starved = !self.fetch(cx)?;
             let is_empty = self.queue.iter().all(Bytes::is_empty);
@@ -115,6 +129,8 @@ impl Upload {
                 Poll::Ready(Err(_)) => self.is_deaf = true,
             }
         }
+        cx.waker().wake_by_ref();
+        Ok(Progress::Moving)
     }
 
     /// Puts the next piece of the body into the queue, if there is room. `false` if there is none

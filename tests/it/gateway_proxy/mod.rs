@@ -3,6 +3,8 @@
 #[cfg(feature = "serve")]
 mod answers;
 mod balancing;
+mod both_ways;
+mod cancel;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod endurance;
 #[cfg(feature = "serve")]
@@ -18,11 +20,15 @@ mod handle;
 mod health;
 #[cfg(feature = "http2")]
 mod http2;
+#[cfg(feature = "http2")]
+mod http2_pool;
 #[cfg(feature = "tls")]
 mod https;
 mod identity;
+mod kept;
 mod layer;
 mod limits;
+mod models;
 mod pooling;
 mod retrying;
 #[cfg(feature = "serve")]

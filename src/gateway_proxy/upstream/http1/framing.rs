@@ -9,7 +9,7 @@ use crate::semantics::hop;
 #[derive(Debug)]
 pub(in crate::gateway_proxy::upstream) struct Framed {
     pub(in crate::gateway_proxy::upstream) framing: Framing,
-    /// Whether it was said in two ways. RFC 9112 §6.3: "Such a message might indicate an attempt
+    /// Whether it was said in two ways, or something was said where nothing is. RFC 9112 §6.3: "Such a message might indicate an attempt
     /// to perform request smuggling or response splitting".
     pub(in crate::gateway_proxy::upstream) is_suspect: bool,
 }
@@ -43,6 +43,8 @@ pub(in crate::gateway_proxy::upstream) fn of(
     // RFC 9112 §6.3: "If a message is received with both a Transfer-Encoding and a Content-Length
     // header field, the Transfer-Encoding overrides the Content-Length."
     let has_length = headers.contains_key(header::CONTENT_LENGTH);
+    // What it announces it may send, though nobody is to read it.
+    let is_overfull = status == StatusCode::NO_CONTENT && (is_chunked || !is_zero(headers));
     if is_chunked || status == StatusCode::NO_CONTENT {
         headers.remove(header::CONTENT_LENGTH);
     }
@@ -62,7 +64,7 @@ pub(in crate::gateway_proxy::upstream) fn of(
     };
     Ok(Framed {
         framing,
-        is_suspect: is_chunked && has_length,
+        is_suspect: is_chunked && has_length || is_overfull,
     })
 }
 
@@ -104,6 +106,12 @@ fn one_length(headers: &mut HeaderMap, has_body: bool) -> Result<Option<u64>, Ba
         }
         None => Err(BadAnswer("its Content-Length has no one meaning")),
     }
+}
+
+/// Whether no length is said but zero.
+fn is_zero(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    lines.all(|length| length == "0")
 }
 
 fn agreed_length(headers: &HeaderMap) -> Option<u64> {
