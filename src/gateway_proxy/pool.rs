@@ -366,13 +366,8 @@ async fn within<F: Future>(
 /// Nobody reads an idle connection, so one that the upstream closed is noticed here, or when it
 /// is asked for.
 async fn reap(pool: Weak<Pool>) {
-    let mut next = match pool.upgrade() {
-        Some(pool) => Instant::now().checked_add(pool.limits.idle),
-        None => None,
-    };
-    while let Some(at) = next {
+    while let Some(at) = pool.upgrade().and_then(|pool| pool.close_expired()) {
         sleep_until(at).await;
-        next = pool.upgrade().and_then(|pool| pool.close_expired());
     }
 }
 

@@ -246,7 +246,10 @@ impl<'a> Tries<'a> {
             Link::Own(connection) => self.send(server, connection, turn, work, deadline).await,
             #[cfg(feature = "http2")]
             Link::Shared(connection) => {
-                self.send_shared(server, connection, turn, work, deadline)
+                // Of those who share a new one, it is new to the one who made it: that it breaks is
+                // one failure of the server, and not as many as there are requests.
+                let on_kept = connection.was_used() || spent.connecting.is_none();
+                self.send_shared(server, (connection, on_kept), turn, work, deadline)
                     .await
             }
         }

@@ -87,7 +87,6 @@ impl Turn {
         self,
         deadline: Option<Instant>,
     ) -> Result<Lease, Error> {
-        self.pool.make_room();
         let (link, connecting) = self.pool.link(Need::Fresh, deadline).await?;
         let spent = Spent {
             waiting: None,

@@ -11,9 +11,6 @@ use tokio::{runtime::Handle, time::Instant};
 use super::{Limits, Pool};
 use crate::gateway_proxy::upstream::http2::Http2;
 
-/// How soon a connection that is used is looked at again, if nothing else is to be done.
-const LOOK: Duration = Duration::from_millis(100);
-
 /// Connections that have room for more requests, or will have. One that is not in here any more
 /// lives until its last request is over.
 #[derive(Debug, Default)]
@@ -27,7 +24,6 @@ pub(super) struct SharedList {
 struct Shared {
     connection: Http2,
     opened: Instant,
-    requests: u64,
 }
 
 impl Pool {
@@ -50,7 +46,6 @@ impl Pool {
         self.shared.lock().push(Shared {
             connection: connection.clone(),
             opened: Instant::now(),
-            requests: 1,
         });
         self.start_reaper(&mut self.idle(), &Handle::current());
         Ok((connection, Some(took)))
@@ -61,18 +56,15 @@ impl SharedList {
     fn find(&self, limits: &Limits) -> Option<Http2> {
         let mut connections = self.lock();
         connections.retain(|shared| shared.is_fit(limits));
-        let has_room =
-            |shared: &&mut Shared| shared.connection.streams() < shared.connection.max_streams();
-        let shared = connections.iter_mut().find(has_room)?;
-        shared.requests += 1;
+        let shared = connections.iter().find(|shared| shared.has_room())?;
         Some(shared.connection.clone())
     }
 
     /// How many are there that nobody uses.
     pub(super) fn idle(&self) -> usize {
         let connections = self.lock();
-        let idle = connections.iter().filter(|shared| !shared.is_used());
-        idle.count()
+        let is_idle = |shared: &&Shared| shared.connection.streams() == 0;
+        connections.iter().filter(is_idle).count()
     }
 
     /// Gives no more requests to any of them.
@@ -80,17 +72,13 @@ impl SharedList {
         self.lock().clear();
     }
 
-    /// Closes what nobody uses for too long. `None` when nothing is left; else when to look again,
-    /// if ever.
+    /// Gives no more requests to those that are too old, though nobody asks. `None` when nothing
+    /// is left; else when the next is too old, if ever.
     pub(super) fn close_expired(&self, limits: &Limits) -> Option<Option<Instant>> {
         let mut connections = self.lock();
         connections.retain(|shared| shared.is_fit(limits));
-        let left = |shared: &Shared| match shared.connection.idle() {
-            Some(idle) => limits.idle.saturating_sub(idle),
-            None => limits.idle.max(LOOK),
-        };
-        let soonest = connections.iter().map(left).min()?;
-        Some(Instant::now().checked_add(soonest))
+        let oldest = connections.iter().map(|shared| shared.opened).min()?;
+        Some(oldest.checked_add(limits.max_age))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Shared>> {
@@ -101,15 +89,12 @@ impl SharedList {
 }
 
 impl Shared {
-    fn is_used(&self) -> bool {
-        self.connection.streams() > 0
+    /// Whether it may carry more requests.
+    fn is_fit(&self, limits: &Limits) -> bool {
+        self.connection.is_open() && self.opened.elapsed() < limits.max_age
     }
 
-    /// Whether it may carry one more request.
-    fn is_fit(&self, limits: &Limits) -> bool {
-        self.connection.is_open()
-            && self.opened.elapsed() < limits.max_age
-            && self.requests < limits.max_requests
-            && self.connection.idle().is_none_or(|idle| idle < limits.idle)
+    fn has_room(&self) -> bool {
+        self.connection.streams() < self.connection.max_streams()
     }
 }

@@ -21,7 +21,7 @@ impl Tries<'_> {
     pub(super) async fn send_shared(
         &mut self,
         server: &Server,
-        connection: Http2,
+        (connection, on_kept): (Http2, bool),
         turn: Turn,
         work: Work,
         deadline: Option<Instant>,
@@ -40,7 +40,6 @@ impl Tries<'_> {
         };
         let limit = self.shared.config.response_timeout;
         let mut patience = Patience::new(limit, activity.clone()).until(deadline);
-        let on_kept = connection.was_used();
         let mut sending = pin!(connection.send(request));
         let sent = poll_fn(|cx| match sending.as_mut().poll(cx) {
             Poll::Ready(sent) => Poll::Ready(Some(sent)),

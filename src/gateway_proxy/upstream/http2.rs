@@ -20,7 +20,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker, ready},
@@ -34,7 +34,6 @@ use http_body::Body as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::oneshot,
-    time::Instant,
 };
 
 pub(in crate::gateway_proxy) use self::body::Http2Body;
@@ -106,8 +105,6 @@ struct Shared {
     streams: Arc<AtomicUsize>,
     /// Whether one was answered.
     was_used: AtomicBool,
-    /// When the last of them was over.
-    quiet_since: Mutex<Instant>,
     /// Dropped, it tells the driver to say farewell.
     _alive: oneshot::Sender<Infallible>,
 }
@@ -154,7 +151,6 @@ impl Http2 {
                 pulse,
                 streams,
                 was_used: AtomicBool::new(false),
-                quiet_since: Mutex::new(Instant::now()),
                 _alive: alive,
             }),
         })
@@ -171,12 +167,6 @@ impl Http2 {
     /// How many requests are open: until the body of the answer is over or dropped.
     pub(in crate::gateway_proxy) fn streams(&self) -> usize {
         self.shared.streams.load(Ordering::Relaxed)
-    }
-
-    /// For how long nobody has used it; `None` while somebody does.
-    pub(in crate::gateway_proxy) fn idle(&self) -> Option<Duration> {
-        let since = self.shared.quiet_since();
-        (self.streams() == 0).then(|| since.elapsed())
     }
 
     /// Whether a request was answered on it, so that the upstream may have closed it since.
@@ -228,14 +218,6 @@ impl fmt::Debug for Http2 {
     }
 }
 
-impl Shared {
-    fn quiet_since(&self) -> std::sync::MutexGuard<'_, Instant> {
-        self.quiet_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// One request that is open. It keeps the connection.
 #[derive(Debug)]
 struct Using {
@@ -257,8 +239,6 @@ impl Using {
 
 impl Drop for Using {
     fn drop(&mut self) {
-        // First, so that it never seems to be quiet for longer than it is.
-        *self.shared.quiet_since() = Instant::now();
         self.shared.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -140,38 +140,51 @@ async fn a_connection_that_breaks_under_many_requests_is_replaced_by_one() {
 }
 
 #[tokio::test]
-async fn a_connection_that_nobody_uses_is_closed() {
-    let upstream = Upstream::echo().await;
-    let proxy = upstream.proxy().idle_timeout(Duration::from_millis(50));
-    text(call(&proxy, get("/")).await).await;
-    upstream.until_open(0).await;
-    // One that is used is not, however long that takes.
-    let (feed, body) = scripted::channel();
-    let response = call(&proxy, post("/", "").map(|_| body)).await;
-    let ticks = async {
-        for _ in 0..5 {
-            text(call(&proxy, get("/")).await).await;
-            timeout(Duration::from_millis(60), std::future::pending::<()>())
-                .await
-                .unwrap_err();
+async fn a_new_connection_that_breaks_under_many_requests_fails_once() {
+    let all_here = Arc::new(Barrier::new(20));
+    let cut = Arc::new(Notify::new());
+    let cutter = Arc::clone(&cut);
+    let upstream = Upstream::spawn(cut, move |number, _| {
+        let (all_here, cutter) = (Arc::clone(&all_here), Arc::clone(&cutter));
+        async move {
+            if number == 0 {
+                if all_here.wait().await.is_leader() {
+                    cutter.notify_one();
+                }
+                std::future::pending::<()>().await;
+            }
+            Response::new(Body::from("ok"))
         }
-    };
-    ticks.await;
-    feed.data("still here");
-    drop(feed);
-    assert_eq!(text(response).await, "still here");
+    })
+    .await;
+    let proxy = upstream.proxy();
+    let calls = (0..20).map(|_| async { text(call(&proxy, get("/")).await).await });
+    for answer in join_all(calls).await {
+        assert_eq!(answer, "ok");
+    }
     assert_eq!(connected(&proxy), 2);
-    upstream.until_open(0).await;
+    assert_eq!(proxy.handle().upstreams()[0].failures, 1);
 }
 
 #[tokio::test]
-async fn a_connection_carries_no_more_requests_than_it_may() {
+async fn a_connection_that_is_too_old_is_closed_behind_its_last_request() {
     let upstream = Upstream::echo().await;
-    let proxy = upstream.proxy().max_connection_requests(2);
-    for (request, connections) in [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)] {
-        assert_eq!(text(call(&proxy, post("/", "hi")).await).await, "hi");
-        assert_eq!(connected(&proxy), connections, "after {request}");
-    }
+    let proxy = upstream
+        .proxy()
+        .max_connection_age(Duration::from_millis(50));
+    let (feed, body) = scripted::channel();
+    let response = call(&proxy, post("/", "").map(|_| body)).await;
+    let replaced = async {
+        while connected(&proxy) == 1 {
+            text(call(&proxy, get("/")).await).await;
+        }
+    };
+    timeout(PATIENCE, replaced).await.unwrap();
+    feed.data("still here");
+    drop(feed);
+    assert_eq!(text(response).await, "still here");
+    // Nobody asks for another.
+    upstream.until_open(0).await;
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ async fn both_sides_talk_at_once() {
 #[tokio::test]
 async fn a_request_goes_on_while_nobody_takes_its_answer() {
     let (done, is_done) = oneshot::channel();
-    let done = Mutex::new(Some(done));
+    let done = std::sync::Mutex::new(Some(done));
     let http2 = to(
         |_| {},
         move |request: Request<Incoming>| {
