@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{Limits, Pool};
+use super::{Limits, Need, Pool};
 use crate::gateway_proxy::upstream::http2::Http2;
 
 /// How soon a connection that is used is looked at again, if nothing else is to be done.
@@ -35,13 +35,19 @@ impl Pool {
     /// made.
     ///
     /// Dropped while it makes one, it leaves that to the next who waits.
-    pub(super) async fn share(self: &Arc<Self>) -> io::Result<(Http2, Option<Duration>)> {
-        if let Some(connection) = self.shared.find(&self.limits) {
+    pub(super) async fn share(
+        self: &Arc<Self>,
+        need: Need,
+    ) -> io::Result<(Http2, Option<Duration>)> {
+        // Those whose connection broke ask together for a fresh one, which is fresh for all of them; that
+        // the old one is over may not be known yet.
+        let since = (need == Need::Fresh).then(Instant::now);
+        if let Some(connection) = self.shared.find(&self.limits, since) {
             return Ok((connection, None));
         }
         let _alone = self.shared.making.lock().await;
         // Whoever was before may have made the one that is looked for.
-        if let Some(connection) = self.shared.find(&self.limits) {
+        if let Some(connection) = self.shared.find(&self.limits, since) {
             return Ok((connection, None));
         }
         let began = Instant::now();
@@ -58,12 +64,15 @@ impl Pool {
 }
 
 impl SharedList {
-    fn find(&self, limits: &Limits) -> Option<Http2> {
+    /// One that has room, and was made no earlier than that.
+    fn find(&self, limits: &Limits, since: Option<Instant>) -> Option<Http2> {
         let mut connections = self.lock();
         connections.retain(|shared| shared.is_fit(limits));
-        let has_room =
-            |shared: &&mut Shared| shared.connection.streams() < shared.connection.max_streams();
-        let shared = connections.iter_mut().find(has_room)?;
+        let will_do = |shared: &&mut Shared| {
+            let has_room = shared.connection.streams() < shared.connection.max_streams();
+            has_room && since.is_none_or(|since| shared.opened >= since)
+        };
+        let shared = connections.iter_mut().find(will_do)?;
         shared.requests += 1;
         Some(shared.connection.clone())
     }
