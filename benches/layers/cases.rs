@@ -226,8 +226,8 @@ fn proxies() -> [Case; 2] {
         }
     };
     [
-        Case::new("proxy: empty answer over TCP", proxy("/0", 0)).promises(16),
-        Case::new("proxy: 1 KiB over TCP", proxy("/1k", 1 << 10)).promises(16),
+        Case::new("proxy: empty answer over TCP", proxy("/0", 0)).promises(12),
+        Case::new("proxy: 1 KiB over TCP", proxy("/1k", 1 << 10)).promises(12),
     ]
 }
 

@@ -161,7 +161,7 @@ impl Pool {
         if self.dialer.address().speaks_http2() {
             // None has to be fresh: an upstream that closes one says which requests it has not
             // worked on.
-            let (connection, took) = self.dial(self.share(), deadline).await?;
+            let (connection, took) = self.dial(self.share(need), deadline).await?;
             return Ok((Link::Shared(connection), took));
         }
         let kept = match need {
@@ -241,7 +241,7 @@ impl Pool {
             // One carries as many as come, and is there already or is made.
             let took = match connections {
                 0 => None,
-                _ => self.dial(self.share(), None).await?.1,
+                _ => self.dial(self.share(Need::Any), None).await?.1,
             };
             return Ok(usize::from(took.is_some()));
         }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{Limits, Pool};
+use super::{Limits, Need, Pool};
 use crate::gateway_proxy::upstream::http2::Http2;
 
 /// Connections that have room for more requests, or will have. One that is not in here any more
@@ -31,13 +31,19 @@ impl Pool {
     /// made.
     ///
     /// Dropped while it makes one, it leaves that to the next who waits.
-    pub(super) async fn share(self: &Arc<Self>) -> io::Result<(Http2, Option<Duration>)> {
-        if let Some(connection) = self.shared.find(&self.limits) {
+    pub(super) async fn share(
+        self: &Arc<Self>,
+        need: Need,
+    ) -> io::Result<(Http2, Option<Duration>)> {
+        // Those whose connection broke ask together for a fresh one, which is fresh for all of them; that
+        // the old one is over may not be known yet.
+        let since = (need == Need::Fresh).then(Instant::now);
+        if let Some(connection) = self.shared.find(&self.limits, since) {
             return Ok((connection, None));
         }
         let _alone = self.shared.making.lock().await;
         // Whoever was before may have made the one that is looked for.
-        if let Some(connection) = self.shared.find(&self.limits) {
+        if let Some(connection) = self.shared.find(&self.limits, since) {
             return Ok((connection, None));
         }
         let began = Instant::now();
@@ -53,10 +59,14 @@ impl Pool {
 }
 
 impl SharedList {
-    fn find(&self, limits: &Limits) -> Option<Http2> {
+    /// One that has room, and was made no earlier than that.
+    fn find(&self, limits: &Limits, since: Option<Instant>) -> Option<Http2> {
         let mut connections = self.lock();
         connections.retain(|shared| shared.is_fit(limits));
-        let shared = connections.iter().find(|shared| shared.has_room())?;
+        let will_do = |shared: &&Shared| {
+            shared.has_room() && since.is_none_or(|since| shared.opened >= since)
+        };
+        let shared = connections.iter().find(will_do)?;
         Some(shared.connection.clone())
     }
 

@@ -39,7 +39,6 @@ impl Dialer {
         }
     }
 
-    #[cfg(feature = "http2")]
     pub(in crate::gateway_proxy) fn address(&self) -> &Address {
         &self.address
     }

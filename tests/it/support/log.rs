@@ -2,13 +2,26 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
+/// Sees to it that what one thread's subscriber wants is not decided by another thread.
+///
+/// While there is one subscriber in the process, `tracing` asks that of the thread which comes by
+/// an event first, whether it wants it: a thread without any says no, for all.
+pub fn ask_everybody() {
+    static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| {
+        let deaf = tracing_subscriber::fmt().with_max_level(LevelFilter::OFF);
+        tracing::Dispatch::new(deaf.finish())
+    });
+}
+
 /// The log of this thread, down to debug, until the guard is dropped.
 pub fn capture() -> (Log, tracing::subscriber::DefaultGuard) {
+    ask_everybody();
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::DEBUG)
