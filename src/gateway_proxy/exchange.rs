@@ -125,6 +125,7 @@ where
         parts.headers.append(header::SET_COOKIE, cookie);
     }
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        #[cfg_attr(not(feature = "http2"), allow(clippy::infallible_destructuring_match))]
         let call = match source {
             Source::Call(call) => call,
             #[cfg(feature = "http2")]

@@ -256,7 +256,7 @@ impl GatewayProxy {
                 budget,
                 tunnels: Tunnels::default(),
                 background: Background::default(),
-                requests: Requests::default(),
+                requests: Requests::new(),
             }),
         }
     }

@@ -40,6 +40,10 @@ struct All {
 }
 
 impl Requests {
+    pub(in crate::gateway_proxy) fn new() -> Self {
+        Self::default()
+    }
+
     /// One is over.
     pub(super) fn over(
         &self,

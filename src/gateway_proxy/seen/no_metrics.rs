@@ -11,7 +11,7 @@ use crate::{
     gateway_proxy::{health::Change, upstream::Address},
 };
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(in crate::gateway_proxy) struct Requests;
 
 #[derive(Debug)]
@@ -21,6 +21,10 @@ pub(in crate::gateway_proxy) struct Open;
 pub(in crate::gateway_proxy) struct Tally;
 
 impl Requests {
+    pub(in crate::gateway_proxy) fn new() -> Self {
+        Self
+    }
+
     pub(super) fn over(&self, _: Outcome, _: Option<StatusCode>, _: Duration, _: u64, _: u64) {}
 
     pub(super) fn failed(&self, _: ErrorKind) {}
