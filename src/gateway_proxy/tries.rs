@@ -189,8 +189,8 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// The uwsgi protocol knows no end of a body but its length. A client that takes its time to send
-    /// it is nothing that the server is to blame for.
+    /// The uwsgi protocol knows no end of a body but its length. A client that takes its time to
+    /// send it is nothing that the server is to blame for.
     async fn measure(&mut self, server: &Server) -> Result<(), Error> {
         if server.address().speech == Speech::Uwsgi
             && self.content.measure(&self.shared.config.spool).await?

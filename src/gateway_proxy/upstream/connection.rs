@@ -411,8 +411,8 @@ impl Call {
         Ok(Some(Some(Frame::data(data.freeze()))))
     }
 
-    /// The connection, if another request may be sent: this one is written and answered to the end, in this
-    /// order, and nobody said `close`.
+    /// The connection, if another request may be sent: this one is written and answered to the end,
+    /// in this order, and nobody said `close`.
     ///
     /// An upstream that answers before it has the whole request (401, 413) may close the
     /// connection without having said so, and with a reset, since there is something it did not

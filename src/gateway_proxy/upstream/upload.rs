@@ -222,9 +222,7 @@ impl Upload {
         }
         Poll::Ready(Ok(()))
     }
-}
 
-impl Upload {
     fn flush(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(stream).poll_flush(cx);
         self.is_unflushed = flushed.is_pending();
