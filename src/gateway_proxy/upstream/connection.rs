@@ -54,12 +54,18 @@ pub(in crate::gateway_proxy) struct Connection {
     /// How many requests it was given.
     requests: u64,
     quiet: Quiet,
+    request: Ongoing,
 }
 
 /// A request on a connection, until the end of its answer.
+// All of it is in the connection's box: it is handed on from the one who waits for the head to the
+// body of the answer, and should cost no more than that box then.
 #[derive(Debug)]
-pub(in crate::gateway_proxy) struct Call {
-    connection: Box<Connection>,
+pub(in crate::gateway_proxy) struct Call(Box<Connection>);
+
+/// What there is to know of the request that a connection carries.
+#[derive(Debug, Default)]
+struct Ongoing {
     method: Method,
     upload: Upload,
     /// How long the body waits to be asked for: the client that asked for it may be the only one
@@ -130,6 +136,7 @@ impl Connection {
             opened: Instant::now(),
             requests: 0,
             quiet: Quiet::new(Duration::MAX),
+            request: Ongoing::default(),
         }
     }
 
@@ -160,6 +167,11 @@ impl Connection {
         }
     }
 
+    /// Writes what can be written of the request.
+    fn upload(&mut self, cx: &mut Context<'_>) -> Result<Progress, Error> {
+        self.request.upload.poll(&mut self.stream, cx)
+    }
+
     /// Reads once. Zero is the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.buffer.capacity() - self.buffer.len() < self.chunk / 4 {
@@ -183,18 +195,14 @@ impl Call {
     ) -> Self {
         connection.requests += 1;
         connection.quiet.limit(patience.response);
-        Self {
-            connection,
+        connection.request = Ongoing {
             hold: request.is_held.then(|| Box::pin(sleep(patience.hold))),
             method: request.method,
             upload: Upload::new(request.head, request.body, request.coding, request.is_held),
             deadline: patience.deadline,
-            was_heard: false,
-            was_answered_early: false,
-            informational: 0,
-            framing: None,
-            persists: false,
-        }
+            ..Ongoing::default()
+        };
+        Self(connection)
     }
 
     /// Writes the request and reads the head of the answer.
@@ -205,25 +213,25 @@ impl Call {
         let head = ready!(self.poll_answer(cx));
         Poll::Ready(head.map_err(|error| Failure {
             error,
-            was_taken: self.upload.was_taken(),
-            was_heard: self.was_heard,
+            was_taken: self.0.request.upload.was_taken(),
+            was_heard: self.0.request.was_heard,
         }))
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
         loop {
             self.poll_hold(cx);
-            let progress = self.upload.poll(&mut self.connection.stream, cx)?;
-            match self.connection.poll_fill(cx) {
+            let progress = self.0.upload(cx)?;
+            match self.0.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(ended())),
                 // What an idle connection says (408, and closes) is no answer to a request that
                 // did not get out.
-                Poll::Ready(Ok(_)) if self.is_on_kept() && !self.upload.was_taken() => {
+                Poll::Ready(Ok(_)) if self.is_on_kept() && !self.0.request.upload.was_taken() => {
                     return Poll::Ready(Err(ended()));
                 }
                 Poll::Ready(Ok(_)) => {
-                    self.was_heard = true;
-                    self.was_answered_early |= !self.upload.was_read();
+                    self.0.request.was_heard = true;
+                    self.0.request.was_answered_early |= !self.0.request.upload.was_read();
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(error))),
                 Poll::Pending => {
@@ -243,7 +251,7 @@ impl Call {
     }
 
     fn is_on_kept(&self) -> bool {
-        self.connection.requests > 1
+        self.0.requests > 1
     }
 
     fn take_head(&mut self) -> Result<Option<Response<()>>, Error> {
@@ -252,7 +260,7 @@ impl Call {
             max_head,
             is_uwsgi,
             ..
-        } = &mut *self.connection;
+        } = &mut *self.0;
         if buffer.is_empty() {
             return Ok(None);
         }
@@ -266,14 +274,15 @@ impl Call {
     /// RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to
     /// a final response". They are not told on: the server in front has no way to say them.
     fn hear(&mut self, status: StatusCode) -> Result<(), Error> {
-        self.informational += 1;
-        if self.informational > MAX_INFORMATIONAL {
+        self.0.request.informational += 1;
+        if self.0.request.informational > MAX_INFORMATIONAL {
             return Err(nonsense(BadAnswer(
                 "it has too many informational responses",
             )));
         }
         // What came was no answer; what came with it may be one.
-        self.was_answered_early = !self.connection.buffer.is_empty() && !self.upload.was_read();
+        self.0.request.was_answered_early =
+            !self.0.buffer.is_empty() && !self.0.request.upload.was_read();
         if status == StatusCode::CONTINUE {
             self.let_go();
         }
@@ -281,7 +290,7 @@ impl Call {
     }
 
     fn poll_hold(&mut self, cx: &mut Context<'_>) {
-        if let Some(hold) = &mut self.hold
+        if let Some(hold) = &mut self.0.request.hold
             && hold.as_mut().poll(cx).is_ready()
         {
             self.let_go();
@@ -289,26 +298,31 @@ impl Call {
     }
 
     fn let_go(&mut self) {
-        self.hold = None;
-        self.upload.release();
+        self.0.request.hold = None;
+        self.0.request.upload.release();
     }
 
     fn begin(&mut self, mut answer: Response<()>) -> Result<Response<()>, Error> {
         let status = answer.status();
         let version = answer.version();
-        let framed =
-            framing::of(&self.method, version, status, answer.headers_mut()).map_err(nonsense)?;
+        let framed = framing::of(
+            &self.0.request.method,
+            version,
+            status,
+            answer.headers_mut(),
+        )
+        .map_err(nonsense)?;
         let is_delimited = !matches!(framed.framing, Framing::Close);
-        self.persists = status != StatusCode::SWITCHING_PROTOCOLS
-            && match self.connection.is_uwsgi {
+        self.0.request.persists = status != StatusCode::SWITCHING_PROTOCOLS
+            && match self.0.is_uwsgi {
                 false => framing::persists(version, answer.headers(), &framed),
                 true => keeps_connection(answer.headers(), is_delimited),
             };
-        self.framing = Some(framed.framing);
+        self.0.request.framing = Some(framed.framing);
         // RFC 9110 §10.1.1: a client that waits for a 100 and gets a final answer need not send
         // the content.
-        if self.hold.take().is_some() {
-            self.upload.give_up();
+        if self.0.request.hold.take().is_some() {
+            self.0.request.upload.give_up();
         }
         Ok(answer)
     }
@@ -316,34 +330,34 @@ impl Call {
     /// Time runs while it is the upstream's turn: to take what there is to write, to answer, or
     /// to go on with its answer.
     fn poll_patience(&mut self, progress: Progress, cx: &mut Context<'_>) -> Poll<Error> {
-        let quiet = &mut self.connection.quiet;
+        let quiet = &mut self.0.quiet;
         if matches!(progress, Progress::Moving | Progress::Starved) {
             quiet.rest();
         }
         let is_its_turn = progress != Progress::Starved;
-        let until = self.deadline;
+        let until = self.0.request.deadline;
         ready!(quiet.poll_until(until, is_its_turn, cx));
         Poll::Ready(ErrorKind::UpstreamTimeout.into())
     }
 
     /// When all has to be over.
     pub(in crate::gateway_proxy) fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.deadline = deadline;
+        self.0.request.deadline = deadline;
     }
 
     /// How long the body may pause.
     pub(in crate::gateway_proxy) fn pause(&mut self, limit: Duration) {
-        self.connection.quiet.limit(limit);
+        self.0.quiet.limit(limit);
     }
 
     /// Whether there is nothing (more) to read of the answer.
     pub(in crate::gateway_proxy) fn is_over(&self) -> bool {
-        matches!(self.framing, Some(Framing::Length(0)))
+        matches!(self.0.request.framing, Some(Framing::Length(0)))
     }
 
     /// The rest of the answer's length, if it was said.
     pub(in crate::gateway_proxy) fn length(&self) -> Option<u64> {
-        match self.framing {
+        match self.0.request.framing {
             Some(Framing::Length(left)) => Some(left),
             _ => None,
         }
@@ -357,20 +371,20 @@ impl Call {
         if self.is_over() {
             return Poll::Ready(None);
         }
-        let progress = self.upload.poll(&mut self.connection.stream, cx)?;
+        let progress = self.0.upload(cx)?;
         loop {
             if let Some(frame) = self.take_frame()? {
                 return Poll::Ready(frame.map(Ok));
             }
-            match self.connection.poll_fill(cx) {
+            match self.0.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => {
-                    if !matches!(self.framing, Some(Framing::Close)) {
+                    if !matches!(self.0.request.framing, Some(Framing::Close)) {
                         return Poll::Ready(Some(Err(ended())));
                     }
-                    self.framing = Some(Framing::Length(0));
+                    self.0.request.framing = Some(Framing::Length(0));
                     return Poll::Ready(None);
                 }
-                Poll::Ready(Ok(_)) => self.connection.quiet.rest(),
+                Poll::Ready(Ok(_)) => self.0.quiet.rest(),
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(broken(error)))),
                 Poll::Pending => {
                     return self
@@ -383,8 +397,8 @@ impl Call {
 
     /// `None`: more has to be read. `Some(None)`: that was all.
     fn take_frame(&mut self) -> Result<Option<Option<Frame<Bytes>>>, Error> {
-        let buffer = &mut self.connection.buffer;
-        let Some(framing) = &mut self.framing else {
+        let buffer = &mut self.0.buffer;
+        let Some(framing) = &mut self.0.request.framing else {
             return Ok(Some(None));
         };
         let data = match framing {
@@ -397,7 +411,7 @@ impl Call {
                 buffer.split_to(here)
             }
             Framing::Chunked(chunked) => {
-                let max = self.connection.max_head;
+                let max = self.0.max_head;
                 return match chunked.next(buffer, max).map_err(nonsense)? {
                     None => Ok(None),
                     Some(Piece::Data(data)) => Ok(Some(Some(Frame::data(data)))),
@@ -419,16 +433,16 @@ impl Call {
     /// read. What is sent before that arrives is lost.
     pub(in crate::gateway_proxy) fn into_usable(self) -> Option<Box<Connection>> {
         let is_usable = self.is_over()
-            && self.persists
-            && self.upload.was_read()
-            && !self.was_answered_early
-            && self.connection.buffer.is_empty();
-        is_usable.then_some(self.connection)
+            && self.0.request.persists
+            && self.0.request.upload.was_read()
+            && !self.0.request.was_answered_early
+            && self.0.buffer.is_empty();
+        is_usable.then_some(self.0)
     }
 
     /// The stream below, after an answer 101, and what was read of it already.
     pub(in crate::gateway_proxy) fn into_stream(self) -> (Stream, Bytes) {
-        let Connection { stream, buffer, .. } = *self.connection;
+        let Connection { stream, buffer, .. } = *self.0;
         (stream, buffer.freeze())
     }
 }

@@ -58,6 +58,12 @@ pub(super) enum Progress {
     Starved,
 }
 
+impl Default for Upload {
+    fn default() -> Self {
+        Self::new(BytesMut::new(), Body::empty(), Coding::Length(0), false)
+    }
+}
+
 impl Upload {
     pub(super) fn new(head: BytesMut, body: Body, coding: Coding, is_held: bool) -> Self {
         let is_over = coding != Coding::Chunked && body.is_end_stream();
