@@ -9,7 +9,10 @@ use tower_gateway::{
 };
 
 use super::{call, get, text, to};
-use crate::support::{raw::PATIENCE, upstream::Upstream};
+use crate::support::{
+    raw::PATIENCE,
+    upstream::{Conn, Upstream},
+};
 
 /// RFC 9110 §15.3.5: "A 204 response is terminated by the end of the header section; it cannot
 /// contain content or trailers." A server that announces some may send it.
@@ -40,14 +43,24 @@ async fn a_connection_that_may_have_more_to_say_is_not_kept() {
     }
 }
 
+/// Reads a block of uwsgi variables: its length stands in its second and third byte.
+async fn block(conn: &mut Conn) -> Option<Vec<u8>> {
+    loop {
+        if let [_, low, high, _, rest @ ..] = conn.buffered()
+            && rest.len() >= usize::from(u16::from_le_bytes([*low, *high]))
+        {
+            return Some(conn.take());
+        }
+        conn.fill().await?;
+    }
+}
+
 /// The same over the uwsgi protocol, whose servers answer in HTTP.
 #[tokio::test]
 async fn nor_is_one_of_a_uwsgi_server() {
     for (fields, is_kept) in [("", true), ("Content-Length: 5\r\n", false)] {
         let upstream = Upstream::spawn(move |mut conn| async move {
-            while conn.fill().await.is_some() {
-                // A block is short, and comes in one piece.
-                conn.take();
+            while block(&mut conn).await.is_some() {
                 let head =
                     format!("HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n{fields}\r\n");
                 conn.write(head).await;
