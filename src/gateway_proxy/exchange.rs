@@ -38,6 +38,7 @@ use crate::{
 //
 // This future is made for every request: what is rare on its way is in a box of its own, so that it
 // is small. (An `async fn` would hold its arguments twice.)
+#[allow(clippy::manual_async_fn)]
 pub(super) fn forward<B>(
     shared: Arc<Shared>,
     request: Request<B>,
