@@ -72,7 +72,7 @@ async fn beyond_the_total_time_a_client_that_is_slow_gets_no_more() {
         conn.write("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
             .await;
         while !conn.is_closed() {
-            conn.write([b'x'; 1 << 16]).await;
+            conn.write(vec![b'x'; 1 << 16]).await;
         }
     })
     .await;
