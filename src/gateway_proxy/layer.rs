@@ -321,6 +321,13 @@ impl GatewayProxy {
     ///
     /// The chain of a trusted peer is continued; what anybody else says is replaced.
     ///
+    /// A trusted peer must itself set or remove each of `X-Forwarded-For`, `-Proto`, `-Host`,
+    /// `-Prefix` and `Forwarded`: what it passes on of a client's, the client chooses. For one, nginx
+    /// that is told to set `-For` and `-Proto` passes on the rest. `X-Forwarded-For` wins over
+    /// `Forwarded`, and `X-Forwarded-Host` over `Host`; the prefix becomes `SCRIPT_NAME`. It may
+    /// append: the chain is read from its end, and of several hosts, schemes or prefixes the last
+    /// counts. See [`Identity::read`](crate::semantics::forwarded::Identity::read).
+    ///
     /// # Errors
     ///
     /// If it is neither a network nor an address.

@@ -18,7 +18,7 @@
 //!     headers["forwarded"],
 //!     r#"for="[2001:db8::7]";host="example.org:8080";proto=https"#
 //! );
-//! assert_eq!(Identity::read(&headers), identity);
+//! assert_eq!(Identity::read(&headers, |_everybody| true), identity);
 //! # Ok::<(), std::net::AddrParseError>(())
 //! ```
 
@@ -74,34 +74,52 @@ pub fn is_identity(name: &HeaderName) -> bool {
     *name == header::FORWARDED || text == "x-real-ip" || text.starts_with("x-forwarded-")
 }
 
+/// A station, and what the proxy to which it spoke says of that.
+struct Station {
+    node: Node,
+    host: Option<HeaderValue>,
+    proto: Option<HeaderValue>,
+}
+
 impl Identity {
-    /// What a trusted proxy says.
+    /// What the proxies on the way say, as far as they are trusted. The one that has sent this is
+    /// for the caller to judge, and not in it.
+    ///
+    /// The chain is read from its end, and begins with the first station met there that is not
+    /// trusted: what is told beyond, only that one has said (RFC 7239 §8.1). Host and scheme are
+    /// those that the same element of `Forwarded` tells.
     ///
     /// Where there is `X-Forwarded-For`, it is the chain: proxies that write it often pass on a
-    /// `Forwarded` which the client made up. Only without it is `Forwarded` read.
+    /// `Forwarded` which the client made up. Only without it is `Forwarded` read. `X-Forwarded-Proto`,
+    /// `-Host` and `-Prefix` are believed before `Forwarded`; of several values the last, which is
+    /// the one that whoever has sent this has added.
+    ///
+    /// A line of `Forwarded` whose quotes are out of place is one station of which nothing is
+    /// known: a quote that a client has opened would hide what was added behind it.
     #[must_use]
-    pub fn read(headers: &HeaderMap) -> Self {
-        let mut identity = if headers.contains_key(FOR) {
-            Self {
-                chain: headers
-                    .get_all(FOR)
-                    .iter()
-                    .flat_map(hop::tokens)
-                    .map(Node::parse)
-                    .collect(),
-                ..Self::default()
-            }
-        } else {
-            read_forwarded(headers)
+    pub fn read(headers: &HeaderMap, is_trusted: impl Fn(&Node) -> bool) -> Self {
+        let mut stations = match headers.contains_key(FOR) {
+            true => read_x_forwarded_for(headers),
+            false => read_forwarded(headers),
         };
+        let is_untrusted = |station: &Station| !is_trusted(&station.node);
+        if let Some(last) = stations.iter().rposition(is_untrusted) {
+            stations.drain(..last);
+        }
+        let mut identity = Self::default();
+        if let Some(first) = stations.first_mut() {
+            identity.host = first.host.take();
+            identity.proto = first.proto.take();
+        }
+        identity.chain = stations.into_iter().map(|station| station.node).collect();
         // Without a chain from `X-Forwarded-For`, these may still be what the proxy writes.
-        if let Some(proto) = first(headers, &PROTO).and_then(scheme) {
+        if let Some(proto) = last(headers, &PROTO).and_then(scheme) {
             identity.proto = Some(proto);
         }
-        if let Some(host) = first(headers, &HOST).and_then(host_value) {
+        if let Some(host) = last(headers, &HOST).and_then(host_value) {
             identity.host = Some(host);
         }
-        if let Some(prefix) = first(headers, &PREFIX).filter(|prefix| is_prefix(prefix)) {
+        if let Some(prefix) = last(headers, &PREFIX).filter(|prefix| is_prefix(prefix)) {
             identity.prefix = String::from_utf8_lossy(prefix)
                 .trim_end_matches('/')
                 .to_owned();
@@ -109,17 +127,7 @@ impl Identity {
         identity
     }
 
-    /// Cuts the chain off behind the last station that is not trusted, read from the end: what
-    /// stands before it is only what it said.
-    pub fn forget_beyond(&mut self, is_trusted: impl Fn(IpAddr) -> bool) {
-        let is_untrusted = |node: &Node| !matches!(node, Node::Ip(ip) if is_trusted(*ip));
-        if let Some(last) = self.chain.iter().rposition(is_untrusted) {
-            self.chain.drain(..last);
-        }
-    }
-
-    /// The address of the first station: of the client, after
-    /// [`forget_beyond`](Identity::forget_beyond). `None` if its address is not known.
+    /// The address of the first station: of the client. `None` if its address is not known.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
         match self.chain.first()? {
@@ -257,30 +265,85 @@ fn write_pair(text: &mut String, name: &str, value: &impl fmt::Display) {
     text.push('"');
 }
 
-fn read_forwarded(headers: &HeaderMap) -> Identity {
-    let mut identity = Identity::default();
-    for line in headers.get_all(header::FORWARDED) {
-        for element in split(line.as_bytes(), b',') {
-            let is_first = identity.chain.is_empty();
-            let mut node = None;
-            for pair in split(element, b';') {
-                let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
-                    continue;
-                };
-                let name = pair[..equals].trim_ascii();
-                let value = unquote(pair[equals + 1..].trim_ascii());
-                if name.eq_ignore_ascii_case(b"for") {
-                    node = Some(Node::parse(&value));
-                } else if name.eq_ignore_ascii_case(b"host") && is_first {
-                    identity.host = host_value(&value);
-                } else if name.eq_ignore_ascii_case(b"proto") && is_first {
-                    identity.proto = scheme(&value);
-                }
-            }
-            identity.chain.push(node.unwrap_or(Node::Unknown));
+impl Station {
+    fn of(node: Node) -> Self {
+        Self {
+            node,
+            host: None,
+            proto: None,
         }
     }
-    identity
+
+    /// Reads `for=…;host=…;proto=…`.
+    fn parse(element: &[u8]) -> Self {
+        let mut station = Self::of(Node::Unknown);
+        for pair in split(element, b';') {
+            let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
+                continue;
+            };
+            let name = pair[..equals].trim_ascii();
+            let value = unquote(pair[equals + 1..].trim_ascii());
+            if name.eq_ignore_ascii_case(b"for") {
+                station.node = Node::parse(&value);
+            } else if name.eq_ignore_ascii_case(b"host") {
+                station.host = host_value(&value);
+            } else if name.eq_ignore_ascii_case(b"proto") {
+                station.proto = scheme(&value);
+            }
+        }
+        station
+    }
+}
+
+fn read_x_forwarded_for(headers: &HeaderMap) -> Vec<Station> {
+    let lines = headers.get_all(FOR).iter();
+    let nodes = lines.flat_map(hop::tokens).map(Node::parse);
+    nodes.map(Station::of).collect()
+}
+
+fn read_forwarded(headers: &HeaderMap) -> Vec<Station> {
+    let mut stations = Vec::new();
+    for line in headers.get_all(header::FORWARDED) {
+        match is_well_quoted(line.as_bytes()) {
+            true => stations.extend(split(line.as_bytes(), b',').map(Station::parse)),
+            false => stations.push(Station::of(Node::Unknown)),
+        }
+    }
+    stations
+}
+
+/// Whether each quoted string is the whole value of a pair, and ends.
+///
+/// Behind a client's open quote, the first one of what was appended closes it, and is followed by
+/// what was meant to be quoted: no separator. So nobody chooses where the strings of others begin.
+fn is_well_quoted(line: &[u8]) -> bool {
+    let mut rest = line;
+    while let Some(start) = rest.iter().position(|byte| *byte == b'"') {
+        let (before, quoted) = rest.split_at(start);
+        let Some(length) = quoted_string(quoted) else {
+            return false;
+        };
+        rest = &quoted[length..];
+        let is_value = before.trim_ascii_end().ends_with(b"=");
+        let is_whole = matches!(rest.trim_ascii_start().first(), None | Some(b',' | b';'));
+        if !is_value || !is_whole {
+            return false;
+        }
+    }
+    true
+}
+
+/// The length of the quoted string at the beginning; `None` if it does not end.
+fn quoted_string(text: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    let inner = text.get(1..)?.iter();
+    let length = inner.take_while(|byte| {
+        let goes_on = **byte != b'"' || is_escaped;
+        is_escaped = **byte == b'\\' && !is_escaped;
+        goes_on
+    });
+    let length = 1 + length.count();
+    (length < text.len()).then_some(length + 1)
 }
 
 /// The parts of `text` between separators that are not in a quoted string; empty ones are not
@@ -318,8 +381,8 @@ fn unquote(value: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
-    hop::tokens(headers.get(name)?).next()
+fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    headers.get_all(name).iter().flat_map(hop::tokens).last()
 }
 
 fn scheme(text: &[u8]) -> Option<HeaderValue> {
