@@ -70,10 +70,7 @@ pub(super) fn identify(
         .prefix
         .push_str(&mount::external_prefix(extensions, uri.path()));
     match config.forwarded {
-        ForwardedHeaders::Both => {
-            identity.write_x_forwarded(headers);
-            identity.write_forwarded(headers);
-        }
+        ForwardedHeaders::Both => identity.write_both(headers),
         ForwardedHeaders::XForwarded => {
             identity.write_x_forwarded(headers);
             headers.remove(header::FORWARDED);

@@ -22,8 +22,10 @@
 //! # Ok::<(), std::net::AddrParseError>(())
 //! ```
 
+mod write;
+
 use std::{
-    fmt::{self, Write as _},
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -135,53 +137,6 @@ impl Identity {
             Node::Obfuscated(_) | Node::Unknown => None,
         }
     }
-
-    /// Writes `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix`, as far as they are
-    /// known, in place of what was there.
-    pub fn write_x_forwarded(&self, headers: &mut HeaderMap) {
-        let chain = self.chain.as_slice();
-        set(headers, FOR, (!chain.is_empty()).then(|| list(chain)));
-        set_value(headers, PROTO, self.proto.clone());
-        set_value(headers, HOST, self.host.clone());
-        set_value(headers, PORT, self.port());
-        let prefix = (!self.prefix.is_empty()).then(|| self.prefix.clone());
-        set(headers, PREFIX, prefix);
-    }
-
-    /// Writes `Forwarded` in place of what was there. The first element tells the host and the
-    /// scheme, which are the client's.
-    pub fn write_forwarded(&self, headers: &mut HeaderMap) {
-        let mut text = String::with_capacity(64);
-        let mut nodes = self.chain.iter();
-        // RFC 7239 §6.2: "The "unknown" identifier is used when the identity of the preceding
-        // entity is not known, but the proxy server still wants to signal that a forwarding of
-        // the request was made."
-        write_pair(&mut text, "for", nodes.next().unwrap_or(&Node::Unknown));
-        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
-        let proto = self.proto.as_ref().and_then(|proto| proto.to_str().ok());
-        for (name, value) in [("host", host), ("proto", proto)] {
-            if let Some(value) = value {
-                text.push(';');
-                write_pair(&mut text, name, &value);
-            }
-        }
-        for node in nodes {
-            text.push_str(", ");
-            write_pair(&mut text, "for", node);
-        }
-        set(headers, header::FORWARDED, Some(text));
-    }
-
-    /// The port that the client asked for: that of the host, or the scheme's own.
-    fn port(&self) -> Option<HeaderValue> {
-        let host = self.host.as_ref()?.to_str().ok()?;
-        match (host::port(host), self.proto.as_ref()?.as_bytes()) {
-            (Some(port), _) => HeaderValue::from_str(port).ok(),
-            (None, b"https" | b"wss") => Some(HeaderValue::from_static("443")),
-            (None, b"http" | b"ws") => Some(HeaderValue::from_static("80")),
-            (None, _) => None,
-        }
-    }
 }
 
 impl Node {
@@ -226,43 +181,6 @@ impl fmt::Display for Node {
             Self::Unknown => f.write_str("unknown"),
         }
     }
-}
-
-/// The chain as `X-Forwarded-For` has it: by habit, without brackets.
-fn list(chain: &[Node]) -> String {
-    let mut text = String::with_capacity(16 * chain.len());
-    for node in chain {
-        if !text.is_empty() {
-            text.push_str(", ");
-        }
-        // Writing into a `String` does not fail.
-        let _ = match node {
-            Node::Ip(ip) => write!(text, "{ip}"),
-            node => write!(text, "{node}"),
-        };
-    }
-    text
-}
-
-/// `name=value`, RFC 7239 §4: "value = token / quoted-string".
-fn write_pair(text: &mut String, name: &str, value: &impl fmt::Display) {
-    text.push_str(name);
-    text.push('=');
-    let start = text.len();
-    let _ = write!(text, "{value}");
-    if text[start..].bytes().all(is_token_byte) && text.len() > start {
-        return;
-    }
-    let value = text.split_off(start);
-    text.push('"');
-    for character in value.chars() {
-        // RFC 9110 §5.6.4: "quoted-pair = "\" ( HTAB / SP / VCHAR / obs-text )".
-        if matches!(character, '"' | '\\') {
-            text.push('\\');
-        }
-        text.push(character);
-    }
-    text.push('"');
 }
 
 impl Station {
@@ -411,10 +329,6 @@ fn is_prefix(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_graphic() && !b"\\\"<>?#".contains(byte))
 }
 
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 /// RFC 7239 §6: "node-port = port / obfport", "port = 1*5DIGIT".
 fn is_node_port(text: &str) -> bool {
     let is_port = matches!(text.len(), 1..=5) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -426,16 +340,4 @@ fn is_obfuscated(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     text.strip_prefix('_')
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_allowed))
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, text: Option<String>) {
-    let value = text.and_then(|text| HeaderValue::try_from(text).ok());
-    set_value(headers, name, value);
-}
-
-fn set_value(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    match value {
-        Some(value) => headers.insert(name, value),
-        None => headers.remove(name),
-    };
 }

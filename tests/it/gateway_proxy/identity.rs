@@ -330,6 +330,11 @@ proptest! {
         let mut headers = HeaderMap::new();
         identity.write_x_forwarded(&mut headers);
         prop_assert_eq!(&Identity::read(&headers, |_| true), &identity);
+
+        identity.write_forwarded(&mut headers);
+        let mut both = HeaderMap::new();
+        identity.write_both(&mut both);
+        prop_assert_eq!(both, headers);
     }
 
     /// Whatever a trusted peer sends, what goes on has the shape that RFC 7239 §4 gives it.
