@@ -391,7 +391,8 @@ impl GatewayProxy {
 
     /// Sends request bodies as they come, and does not collect them.
     ///
-    /// By default only those of gRPC are, and all where every upstream speaks HTTP/2.
+    /// By default all are where every upstream speaks HTTP/2 (as gRPC wants it), and none elsewhere:
+    /// the client's `Content-Type` has no say in it.
     ///
     /// It saves memory, disk and time, and costs this: a slow client holds an upstream connection
     /// (and a synchronous worker) for as long as it likes to send, and a request of whose body a

@@ -84,8 +84,8 @@
 //!    [`ClientAddr`](crate::ClientAddr).
 //! 5. The request's body is [collected](crate::body::spool) before a connection is taken, so that
 //!    a slow client never holds a worker; a chunked one then has a length. It is [sent as it
-//!    comes](GatewayProxy::stream_requests) where that is asked for, for gRPC, and where all
-//!    servers speak HTTP/2. A tunnel begins after the body (RFC 9110 §7.8).
+//!    comes](GatewayProxy::stream_requests) where that is asked for, and where all servers speak
+//!    HTTP/2, as gRPC wants it. A tunnel begins after the body (RFC 9110 §7.8).
 //! 6. A server is chosen ([`Balance`], [`Sticky`]), and a connection to it taken or made, in the
 //!    order of asking. What fails may be [tried again](Retries), there or elsewhere.
 //! 7. The answer's fields are made fit for the client: hop-by-hop ones go, [`Rewrites`],

@@ -209,12 +209,6 @@ impl Head {
         self.frame(content);
     }
 
-    /// Whether both sides may speak at once (gRPC), so that the request is not to be waited for.
-    pub(super) fn is_grpc(&self) -> bool {
-        let kind = self.headers.get(header::CONTENT_TYPE);
-        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
-    }
-
     pub(super) fn path(&self) -> &str {
         self.target.path()
     }
