@@ -138,6 +138,10 @@ impl Head {
             &mut extensions,
             stripped,
         );
+        // An extended one, on a connection that cannot be had.
+        if method == Method::CONNECT {
+            return Err(ErrorKind::UnsupportedMethod.into());
+        }
         config.request_headers.apply(&mut headers);
         let head = Self {
             method,
