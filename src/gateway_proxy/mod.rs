@@ -248,7 +248,8 @@
 //!   asking, and the upstream is told so. `serve` and (feature `axum`) axum's
 //!   `into_make_service_with_connect_info` put it there.
 //! - Where TLS ends in this process, say [`forwarded_scheme`](GatewayProxy::forwarded_scheme).
-//! - Behind another proxy, say [`trust`](GatewayProxy::trust), and no wider than needed.
+//! - Behind another proxy, say [`trust`](GatewayProxy::trust), and no wider than needed. That proxy
+//!   must set or remove every field that tells who asked.
 //! - The application must believe this proxy and nobody else (Gunicorn: `forwarded_allow_ips`,
 //!   which is the local host by default), and be reached by nobody else.
 //! - Say [`max_connections`](GatewayProxy::max_connections): as many as the server has workers or
