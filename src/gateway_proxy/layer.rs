@@ -30,7 +30,7 @@ use super::{
 use crate::{
     PathPolicy,
     body::spool::Spool,
-    semantics::{mount::Prefix, via::Pseudonym},
+    semantics::{host, mount::Prefix, via::Pseudonym},
 };
 
 /// Passes requests to an application server. See the [module docs](super) for an example.
@@ -285,7 +285,17 @@ impl GatewayProxy {
     }
 
     /// What the upstream is told in `Host`. Defaults to [`HostPolicy::Keep`].
+    ///
+    /// # Panics
+    ///
+    /// If a [fixed](HostPolicy::Fixed) one is not a host and an optional port: it has a user name.
+    #[track_caller]
     pub fn host(self, policy: HostPolicy) -> Self {
+        if let HostPolicy::Fixed(authority) = &policy
+            && !host::is_host(authority.as_str().as_bytes())
+        {
+            panic!("{authority} is not a host and an optional port");
+        }
         self.with(|config| config.host = policy)
     }
 

@@ -117,7 +117,8 @@ impl Head {
             }
             (HostPolicy::Keep, None) | (HostPolicy::Upstream, _) => true,
             (HostPolicy::Fixed(authority), _) => {
-                let host = HeaderValue::from_str(authority.as_str()).map_err(bad_request)?;
+                let host = HeaderValue::from_str(authority.as_str())
+                    .expect("an authority holds no byte that a header value may not");
                 headers.insert(header::HOST, host);
                 false
             }
