@@ -67,6 +67,7 @@ impl Head {
         config: &Config,
         parts: request::Parts,
     ) -> Result<(Self, Option<Upgrade>), Error> {
+        let host = host_of(&parts)?;
         let request::Parts {
             mut method,
             uri,
@@ -75,21 +76,8 @@ impl Head {
             mut extensions,
             ..
         } = parts;
-        // RFC 9110 §9.3.6: CONNECT is for proxies that a client chose, not for gateways.
-        if method == Method::CONNECT && !is_extended(&method, &extensions) {
-            return Err(ErrorKind::UnsupportedMethod.into());
-        }
-        // RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does
-        // not understand SHOULD respond with 501 (Not Implemented)."
-        if !hop::is_plain_or_chunked(&headers) {
-            return Err(ErrorKind::UnknownTransferCoding.into());
-        }
-        if !host::is_target_of(&method, &uri) && !is_extended(&method, &extensions) {
-            return Err(bad_request(
-                "its target has not the form that goes with its method",
-            ));
-        }
-        let host = host::of(version, &uri, &headers).map_err(bad_request)?;
+        // At once, for what is added below.
+        headers.try_reserve(8).map_err(bad_request)?;
         if method == Method::TRACE {
             if !config.forwards_trace {
                 return Err(ErrorKind::MethodNotAllowed.into());
@@ -303,9 +291,34 @@ fn chunked(headers: &mut HeaderMap) {
     );
 }
 
+/// The host that a request is for. What has not one meaning is refused.
+fn host_of(parts: &request::Parts) -> Result<Option<HeaderValue>, Error> {
+    let (method, uri, headers) = (&parts.method, &parts.uri, &parts.headers);
+    let is_extended = is_extended(method, &parts.extensions);
+    // RFC 9110 §9.3.6: CONNECT is for proxies that a client chose, not for gateways.
+    if *method == Method::CONNECT && !is_extended {
+        return Err(ErrorKind::UnsupportedMethod.into());
+    }
+    // RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does
+    // not understand SHOULD respond with 501 (Not Implemented)."
+    if !hop::is_plain_or_chunked(headers) {
+        return Err(ErrorKind::UnknownTransferCoding.into());
+    }
+    if !host::is_target_of(method, uri) && !is_extended {
+        return Err(bad_request(
+            "its target has not the form that goes with its method",
+        ));
+    }
+    host::of(parts.version, uri, headers).map_err(bad_request)
+}
+
 /// What is for this proxy to answer: a request that may go no further.
 pub(super) fn answer_here(parts: &mut request::Parts) -> Result<Option<Response<Body>>, Error> {
-    match max_forwards::turn(&parts.method, &mut parts.headers) {
+    let turn = max_forwards::turn(&parts.method, &mut parts.headers);
+    if turn != Turn::Forward {
+        host_of(parts)?;
+    }
+    match turn {
         Turn::Forward => Ok(None),
         Turn::Malformed => Err(bad_request("its Max-Forwards is not a number")),
         Turn::Answer if parts.method == Method::TRACE => Err(ErrorKind::MethodNotAllowed.into()),
