@@ -90,7 +90,7 @@ where
         return Ok(answer);
     }
     let sends_files = SendsFiles::of(&parts.extensions);
-    let (mut head, mut upgrade) = Head::prepare(config, parts)?;
+    let (mut head, mut upgrade) = Head::prepare(config, parts, seen)?;
     let spool = &config.spool;
     let is_streamed = config.streams(head.path()) || shared.table.speaks_http2();
     let mut content = if body.is_end_stream() {

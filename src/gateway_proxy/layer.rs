@@ -300,7 +300,7 @@ impl GatewayProxy {
     }
 
     /// Whether fields of requests with `_` or `.` in their name, and `Proxy`, are dropped.
-    /// Defaults to `true`.
+    /// Defaults to `true`; they are counted in `tower_gateway_proxy_dropped_fields_total`.
     ///
     /// To a CGI or WSGI application they are the same as others that only a proxy may set: see
     /// [`is_ambiguous_name`](crate::semantics::hop::is_ambiguous_name).

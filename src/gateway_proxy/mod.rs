@@ -212,6 +212,7 @@
 //! | `tower_gateway_proxy_request_duration_seconds` | histogram | | `total_ms` above |
 //! | `tower_gateway_proxy_request_bytes_total` | counter | | as above |
 //! | `tower_gateway_proxy_response_bytes_total` | counter | | as above |
+//! | `tower_gateway_proxy_dropped_fields_total` | counter | | of requests, for [their names](GatewayProxy::drop_ambiguous_names) |
 //! | `tower_gateway_proxy_tunnels` | gauge | | that are open |
 //! | `tower_gateway_proxy_tries_total` | counter | `upstream` | requests sent, each try for one |
 //! | `tower_gateway_proxy_retries_total` | counter | `upstream`, `reason` | tries that were followed by another: `failed`, `status`, or `stale` (a kept connection was closed) |

@@ -14,6 +14,7 @@ use super::{
     content::{Content, trailers_of},
     identity::{Client, identify},
     layer::Config,
+    seen::Seen,
     server::Server,
     upgrade::{Extended, is_extended},
     upstream::{Speech, http1, uwsgi},
@@ -66,6 +67,7 @@ impl Head {
     pub(super) fn prepare(
         config: &Config,
         parts: request::Parts,
+        seen: &Seen,
     ) -> Result<(Self, Option<Upgrade>), Error> {
         let host = host_of(&parts)?;
         let request::Parts {
@@ -95,7 +97,7 @@ impl Head {
         let stripped = hop::strip_request(&mut headers).map_err(bad_request)?;
 
         if config.drops_ambiguous_names {
-            drop_ambiguous(&mut headers);
+            seen.dropped(drop_ambiguous(&mut headers));
         }
         let client = identify(config, &mut headers, &extensions, &uri, host.as_ref());
         let is_named_by_server = match (&config.host, host) {
@@ -341,25 +343,25 @@ fn bad_request(source: impl Into<BoxError>) -> Error {
     Error::new(ErrorKind::BadRequest).with_source(source)
 }
 
-fn drop_ambiguous(headers: &mut HeaderMap) {
+/// Says how many there were.
+fn drop_ambiguous(headers: &mut HeaderMap) -> usize {
     remove_if(headers, |name| {
         let is_ambiguous = hop::is_ambiguous_name(name);
         if is_ambiguous {
             tracing::debug!(%name, "dropped a field whose name a CGI application cannot tell from another");
         }
         is_ambiguous
-    });
+    })
 }
 
-pub(super) fn remove_if(headers: &mut HeaderMap, condemned: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<_> = headers
-        .keys()
-        .filter(|name| condemned(name))
-        .cloned()
-        .collect();
-    for name in names {
+/// Says how many names there were.
+pub(super) fn remove_if(headers: &mut HeaderMap, condemned: impl Fn(&HeaderName) -> bool) -> usize {
+    let names = headers.keys().filter(|name| condemned(name));
+    let names: Vec<_> = names.cloned().collect();
+    for name in &names {
         headers.remove(name);
     }
+    names.len()
 }
 
 /// RFC 9113 §8.2.3: "If there are multiple Cookie header fields after decompression, these MUST be
