@@ -134,6 +134,27 @@ async fn names_that_an_application_confuses_are_dropped() {
 }
 
 #[tokio::test]
+async fn what_may_go_no_further_is_checked_like_what_may() {
+    let upstream = Upstream::echo().await;
+    for max_forwards in ["0", "nonsense", "1"] {
+        for (hosts, coding, refused) in [
+            (&[][..], "chunked", ErrorKind::BadRequest),
+            (&["a", "a"], "chunked", ErrorKind::BadRequest),
+            (&["a"], "gzip, chunked", ErrorKind::UnknownTransferCoding),
+        ] {
+            let mut request = Request::options("/").header("max-forwards", max_forwards);
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            let request = request.header("transfer-encoding", coding);
+            let response = call(&to(&upstream), request.body(Body::empty()).unwrap()).await;
+            assert_eq!(kind(&response), Some(refused), "{max_forwards} {hosts:?}");
+        }
+    }
+    assert_eq!(upstream.counts().accepted, 0);
+}
+
+#[tokio::test]
 async fn expect_is_answered_here_and_not_passed_on() {
     let seen =
         seen("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi")
