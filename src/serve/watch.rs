@@ -120,10 +120,10 @@ impl Watch {
         }
     }
 
-    /// Whether an HTTP/1.1 request runs.
+    /// Whether an HTTP/1.1 request runs. A tunnel does not: each of its halves ends by itself.
     pub(super) fn is_http1_busy(&self) -> bool {
         let state = self.state();
-        state.running > 0 && !state.http2
+        state.running > 0 && !state.http2 && !self.has_switched()
     }
 
     /// The client took something.

@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -83,6 +84,42 @@ async fn bytes_go_both_ways_and_each_half_closes_on_its_own() {
     expect(&mut client, "bye").await;
     expect_end(&mut client).await;
     upstream.deserted().await;
+}
+
+/// What `docker run -i` does: input that ends, and output that goes on.
+#[tokio::test]
+async fn through_serve_a_tunnel_goes_on_when_the_client_s_half_is_closed() {
+    let go_on = Arc::new(Notify::new());
+    let may_go_on = Arc::clone(&go_on);
+    let upstream = Upstream::spawn(move |mut conn: Conn| {
+        let may_go_on = Arc::clone(&may_go_on);
+        async move {
+            conn.head().await;
+            conn.write(AGREED).await;
+            conn.closed().await;
+            for word in ["one", "two", "three"] {
+                conn.write(word).await;
+                may_go_on.notified().await;
+            }
+        }
+    })
+    .await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let server = tokio::spawn(serve(listener, to(&upstream)).into_future());
+    client.write_all(WISH.as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut client, false).await.status, 101);
+    client.write_all(b"all that there is").await.unwrap();
+    client.shutdown().await.unwrap();
+    for word in ["one", "two", "three"] {
+        expect(&mut client, word).await;
+        go_on.notify_one();
+    }
+    expect_end(&mut client).await;
+    upstream.deserted().await;
+    server.abort();
 }
 
 #[tokio::test]
