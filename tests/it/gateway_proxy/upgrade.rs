@@ -263,7 +263,7 @@ async fn the_fields_of_a_101_are_made_fit_for_the_client() {
     }
     assert_eq!(answer.header("x-own"), Some("1"));
     let cookies = answer.header_all("set-cookie");
-    assert_eq!(cookies[0], "id=1; Path=/shop/");
+    assert_eq!(cookies[0], "id=1; Path=/shop");
     assert!(cookies[1].starts_with("home="), "{cookies:?}");
 }
 

@@ -176,7 +176,7 @@ async fn at_a_mount_a_redirect_to_the_upstream_s_name_is_put_below_it() {
 async fn the_cookie_of_a_session_is_as_it_was_asked_for() {
     let upstream = saying("Set-Cookie: id=1; Path=/").await;
     for (edits, left) in [
-        (HeaderEdits::new(), Some("id=1; Path=/shop/")),
+        (HeaderEdits::new(), Some("id=1; Path=/shop")),
         (HeaderEdits::new().remove("set-cookie"), None),
         (HeaderEdits::new().set("set-cookie", "id=2"), Some("id=2")),
     ] {
