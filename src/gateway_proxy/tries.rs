@@ -179,7 +179,9 @@ impl<'a> Tries<'a> {
                     if let Ok(answered) = result {
                         answered.discard();
                     }
-                    sleep(after).await;
+                    if !after.is_zero() {
+                        sleep(after).await;
+                    }
                     if elsewhere {
                         self.tried.push(Arc::clone(&server));
                         server = self.pick().unwrap_or(server);
