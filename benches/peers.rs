@@ -18,7 +18,11 @@
 //! tree: it says how many requests a machine can serve, and moves less than requests per
 //! second when the machine is shared.
 //!
-//! Not among the peers yet: axum-reverse-proxy, which would be a large dependency for one number.
+//! The proxies stand in front of two upstreams: one that answers from memory at once, and one that
+//! works for 10 microseconds first, still far less than an application does. Before the first, a proxy that is
+//! slower than the load generator and the upstream together leaves these idle between two
+//! requests, and pays for waking their core, which a faster one does not; before the second,
+//! nobody sleeps.
 
 #[path = "peers/load.rs"]
 mod load;
@@ -65,10 +69,15 @@ const FILES: &[&str] = &[
     "nginx",
     "serve-dir",
 ];
-const PROXIES: &[&str] = &["gateway-proxy", "nginx-proxy"];
+const PROXIES: &[&str] = &["gateway-proxy", "nginx-proxy", "axum-reverse-proxy"];
+const BUSY_PROXIES: &[&str] = &[
+    "gateway-proxy busy",
+    "nginx-proxy busy",
+    "axum-reverse-proxy busy",
+];
 /// The server of this crate, and hyper without it.
 const SERVERS: &[&str] = &["serve-memory", "hyper-memory"];
-const SIDES: [&[&str]; 3] = [FILES, PROXIES, SERVERS];
+const SIDES: [&[&str]; 4] = [FILES, PROXIES, BUSY_PROXIES, SERVERS];
 
 const CASES: &[Case] = &[
     Case::ok("static 1 KiB", "/1k.bin", 1 << 10, FILES),
@@ -88,6 +97,7 @@ const CASES: &[Case] = &[
         sides: FILES,
     },
     Case::ok("proxy 1 KiB", "/1k.bin", 1 << 10, PROXIES),
+    Case::ok("proxy 1 KiB busy", "/1k.bin", 1 << 10, BUSY_PROXIES),
     Case::ok("server 1 KiB", "/1k.bin", 1 << 10, SERVERS),
 ];
 

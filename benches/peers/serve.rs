@@ -1,7 +1,15 @@
 //! The peers that are this program itself: `peers --serve NAME`.
 
-use std::{convert::Infallible, future::ready, path::PathBuf, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::ready,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use axum::serve::ListenerExt;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{
@@ -18,6 +26,12 @@ use crate::BoxError;
 
 /// The environment variable that names the folder of `serve-dir`.
 pub(crate) const ROOT: &str = "PEERS_ROOT";
+
+/// The environment variable that names the upstream of `axum-reverse-proxy`.
+pub(crate) const UPSTREAM: &str = "PEERS_UPSTREAM";
+
+/// How long `hyper-busy` works on a request.
+const WORK: Duration = Duration::from_micros(10);
 
 /// What is in a file of this length.
 pub(crate) fn content(length: usize) -> Bytes {
@@ -37,6 +51,25 @@ pub(crate) async fn run(name: &str) -> Result<(), BoxError> {
                 ready(Ok::<_, Infallible>(from_memory(&files, &request)))
             });
             serve(listener, &service).await
+        }
+        "hyper-busy" => {
+            let files = files();
+            let service = hyper::service::service_fn(move |request| {
+                let began = Instant::now();
+                while began.elapsed() < WORK {}
+                ready(Ok::<_, Infallible>(from_memory(&files, &request)))
+            });
+            serve(listener, &service).await
+        }
+        "axum-reverse-proxy" => {
+            let upstream = std::env::var(UPSTREAM)?;
+            let app: axum::Router = axum_reverse_proxy::ReverseProxy::new("/", &upstream).into();
+            let app = app.into_make_service_with_connect_info::<SocketAddr>();
+            let listener = listener.tap_io(|stream| {
+                // Without it a side is slow, and that is all it costs.
+                stream.set_nodelay(true).ok();
+            });
+            Ok(axum::serve(listener, app).await?)
         }
         "serve-memory" => {
             let files = files();

@@ -40,7 +40,11 @@ impl Side {
         name: &'static str,
         root: &Path,
     ) -> Result<Result<Self, Missing>, BoxError> {
-        match name {
+        let (kind, upstream) = match name.strip_suffix(" busy") {
+            Some(kind) => (kind, "hyper-busy"),
+            None => (name, "hyper-memory"),
+        };
+        match kind {
             "tower-gateway" => {
                 let files = format!("--static=/={}", root.display());
                 gateway(name, &[&files], None).await
@@ -50,7 +54,7 @@ impl Side {
                 gateway(name, &[&files, "--cache"], None).await
             }
             "gateway-proxy" => {
-                let (upstream, at) = this_program("hyper-memory", Core::Load, root).await?;
+                let (upstream, at) = this_program(upstream, Core::Load, &[]).await?;
                 gateway(name, &[&format!("--proxy=/=http://{at}")], Some(upstream)).await
             }
             "nginx" => {
@@ -61,7 +65,7 @@ impl Side {
                 nginx(name, root, "", &files, None).await
             }
             "nginx-proxy" => {
-                let (upstream, at) = this_program("hyper-memory", Core::Load, root).await?;
+                let (upstream, at) = this_program(upstream, Core::Load, &[]).await?;
                 let pool = format!(
                     "upstream app {{ server {at}; keepalive 64; keepalive_requests 1000000000; }}"
                 );
@@ -71,8 +75,20 @@ impl Side {
                             proxy_set_header X-Forwarded-Proto $scheme;";
                 nginx(name, root, &pool, pass, Some(upstream)).await
             }
+            "axum-reverse-proxy" => {
+                let (upstream, at) = this_program(upstream, Core::Load, &[]).await?;
+                let variables = [(serve::UPSTREAM, format!("http://{at}"))];
+                let (process, address) = this_program(kind, Core::Server, &variables).await?;
+                Ok(Ok(Self {
+                    name,
+                    address,
+                    process,
+                    _upstream: Some(upstream),
+                }))
+            }
             _ => {
-                let (process, address) = this_program(name, Core::Server, root).await?;
+                let variables = [(serve::ROOT, root.display().to_string())];
+                let (process, address) = this_program(name, Core::Server, &variables).await?;
                 Ok(Ok(Self {
                     name,
                     address,
@@ -137,11 +153,17 @@ async fn build_gateway() -> Result<PathBuf, Missing> {
 async fn this_program(
     name: &str,
     core: Core,
-    root: &Path,
+    variables: &[(&str, String)],
 ) -> Result<(Process, SocketAddr), BoxError> {
     let this = std::env::current_exe()?.display().to_string();
-    let root = format!("{}={}", serve::ROOT, root.display());
-    let mut process = Process::start(core, &["env", &root, &this, "--serve", name])?;
+    let variables = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let command = ["env".to_owned()].into_iter().chain(variables);
+    let command = command.chain([this, "--serve".to_owned(), name.to_owned()]);
+    let command: Vec<_> = command.collect();
+    let command: Vec<_> = command.iter().map(String::as_str).collect();
+    let mut process = Process::start(core, &command)?;
     let address = listening(&mut process).await?;
     Ok((process, address))
 }
@@ -168,7 +190,8 @@ async fn nginx(
         return Ok(Err(Missing("apt-get install nginx-light".to_owned())));
     }
     let address = free_address()?;
-    let home = root.join(name);
+    // Its configuration ends a path at a space.
+    let home = root.join(name.replace(' ', "-"));
     std::fs::create_dir(&home)?;
     // Started by root, its worker would be nobody, who cannot look into a temporary folder.
     let user = if rustix::process::geteuid().is_root() {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::body::quiet::Quiet;
+use crate::{ErrorKind, body::quiet::Quiet};
 
 /// The last sign of life; `None` while it is not the other side's turn.
 #[derive(Clone, Debug)]
@@ -31,6 +31,11 @@ impl Activity {
         if let Some(last) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             *last = Instant::now();
         }
+    }
+
+    /// Whether it is not the other side's turn.
+    fn is_starved(&self) -> bool {
+        self.last().is_none()
     }
 
     fn set(&self, last: Option<Instant>) {
@@ -76,22 +81,31 @@ impl Patience {
         }
     }
 
-    /// Ready when the limit is reached.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the limit is reached, with whose fault that is.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ErrorKind> {
         loop {
             ready!(self.quiet.poll_until(self.deadline, true, cx));
-            if self.deadline.is_some_and(|end| end <= Instant::now()) {
-                return Poll::Ready(());
+            if self.is_overdue() {
+                let waits_for_client = self.activity.as_ref().is_some_and(Activity::is_starved);
+                return Poll::Ready(match waits_for_client {
+                    true => ErrorKind::RequestBodyTimeout,
+                    false => ErrorKind::UpstreamTimeout,
+                });
             }
             let last = match &self.activity {
-                None => return Poll::Ready(()),
+                None => return Poll::Ready(ErrorKind::UpstreamTimeout),
                 Some(activity) => activity.last().unwrap_or_else(Instant::now),
             };
             if last.elapsed() >= self.limit {
-                return Poll::Ready(());
+                return Poll::Ready(ErrorKind::UpstreamTimeout);
             }
             self.quiet.restart_from(last);
         }
+    }
+
+    /// Whether the moment has come beyond which nothing goes on.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.deadline.is_some_and(|end| end <= Instant::now())
     }
 }
 

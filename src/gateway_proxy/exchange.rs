@@ -1,6 +1,11 @@
 //! One request, from what the client sent to what the client gets.
 
-use std::{error::Error as _, sync::Arc};
+use std::{
+    error::Error as _,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, header};
@@ -30,33 +35,39 @@ use crate::{
 };
 
 /// Passes a request on. Dropped before its end, it closes the connection that it has taken.
-pub(super) async fn forward<B>(
+//
+// This future is made for every request: what is rare on its way is in a box of its own, so that it
+// is small. (An `async fn` would hold its arguments twice.)
+#[allow(clippy::manual_async_fn)]
+pub(super) fn forward<B>(
     shared: Arc<Shared>,
     request: Request<B>,
     mut seen: Seen,
-) -> Response<Body>
+) -> impl Future<Output = Response<Body>> + Send
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let version = request.version();
-    let pages = shared.config.error_answers.as_ref();
-    let pages = pages.map(|pages| (pages, pages.note(&request)));
-    match try_forward(&shared, request, &mut seen).await {
-        Ok(response) => match pages {
-            Some((pages, asked)) => pages.replace(&asked, response),
-            None => response,
-        },
-        Err(Unanswered { error, upstream }) => {
-            tell(upstream.as_ref(), &error);
-            let kind = error.kind();
-            let response = refusal(error, version);
-            let response = match pages {
-                Some((pages, asked)) => pages.refuse(&asked, response),
+    async move {
+        let version = request.version();
+        let pages = shared.config.error_answers.as_ref();
+        let pages = pages.map(|pages| Box::new((pages, pages.note(&request))));
+        match try_forward(&shared, request, &mut seen).await {
+            Ok(response) => match pages {
+                Some(pages) => pages.0.replace(&pages.1, response),
                 None => response,
-            };
-            seen.failed(kind, response.status());
-            response
+            },
+            Err(Unanswered { error, upstream }) => {
+                tell(upstream.as_ref(), &error);
+                let kind = error.kind();
+                let response = refusal(error, version);
+                let response = match pages {
+                    Some(pages) => pages.0.refuse(&pages.1, response),
+                    None => response,
+                };
+                seen.failed(kind, response.status());
+                response
+            }
         }
     }
 }
@@ -98,7 +109,7 @@ where
     } else if is_streamed {
         Content::Streamed(seen.streamed(spool.guard(body)?))
     } else {
-        let spooled = spool.collect(body).await?;
+        let spooled = Box::pin(spool.collect(body)).await?;
         seen.collected(spooled.len());
         Content::Spooled(spooled)
     };
@@ -162,19 +173,24 @@ where
         may_never_ask: version >= Version::HTTP_2,
     };
     seen.heard(parts.status);
-    let seen = seen.take();
-    let body = match source {
-        Source::Call(call) => {
-            let body = ResponseBody::new(call, turn, work, config.read_timeout);
-            reading.of(body, seen).await
-        }
-        #[cfg(feature = "http2")]
-        Source::Stream(stream, activity) => {
-            let limit = config.read_timeout;
-            let body = StreamBody::new(stream, activity, turn, work, limit, deadline);
-            reading.of(body, seen).await
-        }
-    };
+    let mut rest = Some((source, turn, work, seen.take()));
+    let body = poll_fn(|cx| {
+        let rest = rest.take();
+        let (source, turn, work, seen) = rest.expect("it is polled once: it is ready at once");
+        Poll::Ready(match source {
+            Source::Call(call) => {
+                let body = ResponseBody::new(call, turn, work, config.read_timeout);
+                reading.of(body, seen, cx)
+            }
+            #[cfg(feature = "http2")]
+            Source::Stream(stream, activity) => {
+                let limit = config.read_timeout;
+                let body = StreamBody::new(stream, activity, turn, work, limit, deadline);
+                reading.of(body, seen, cx)
+            }
+        })
+    });
+    let body = body.await;
     Ok(Response::from_parts(parts, body))
 }
 
@@ -185,7 +201,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    async fn of<B>(&self, body: B, seen: Seen) -> Body
+    fn of<B>(&self, body: B, seen: Seen, cx: &mut Context<'_>) -> Body
     where
         B: http_body::Body<Data = Bytes, Error = Error> + Send + Unpin + 'static,
     {
@@ -195,15 +211,13 @@ impl Reading<'_> {
                 Body::empty()
             }
             None => seen.body(body),
-            Some(buffering) => {
-                match buffer::read_ahead(body, buffering, self.may_never_ask).await {
-                    ReadAhead::Whole(bytes) => {
-                        seen.complete(bytes.len() as u64);
-                        Body::from(bytes)
-                    }
-                    ReadAhead::Rest(rest) => seen.body(rest),
+            Some(buffering) => match buffer::read_ahead(body, buffering, self.may_never_ask, cx) {
+                ReadAhead::Whole(bytes) => {
+                    seen.complete(bytes.len() as u64);
+                    Body::from(bytes)
                 }
-            }
+                ReadAhead::Rest(rest) => seen.body(rest),
+            },
         }
     }
 }

@@ -136,14 +136,28 @@ impl Pool {
     }
 
     /// A connection to use, in the order of asking; no later than the deadline.
+    //
+    // Usually there is one. What waits is in a box of its own, so that the future of each request is
+    // not as large as that of a connection that is being made.
     pub(super) async fn lease(
         self: &Arc<Self>,
         need: Need,
+        mut now: Instant,
         deadline: Option<Instant>,
     ) -> Result<Lease, Error> {
-        let (permit, waiting) = self.permit(deadline).await?;
+        let (permit, waiting) = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => (permit, None),
+            Err(_) => {
+                let (permit, waiting) = Box::pin(self.wait(deadline)).await?;
+                now += waiting;
+                (permit, Some(waiting))
+            }
+        };
         let turn = Turn::new(self, permit);
-        let (link, connecting) = self.link(need, deadline).await?;
+        let (link, connecting) = match self.kept(need, now) {
+            Some(kept) => (Link::Own(kept), None),
+            None => Box::pin(self.link(need, deadline)).await?,
+        };
         let spent = Spent {
             waiting,
             connecting,
@@ -151,7 +165,16 @@ impl Pool {
         Ok(Lease { link, turn, spent })
     }
 
-    /// What carries a request, and how long it took if it had to be made.
+    /// An idle connection, if one is there and will do.
+    fn kept(&self, need: Need, now: Instant) -> Option<Box<Connection>> {
+        match need {
+            Need::Any => self.take_idle(now),
+            Need::Fresh => None,
+        }
+    }
+
+    /// What carries a request when no idle connection does, and how long it took if it had to be
+    /// made.
     async fn link(
         self: &Arc<Self>,
         need: Need,
@@ -159,35 +182,21 @@ impl Pool {
     ) -> Result<(Link, Option<Duration>), Error> {
         #[cfg(feature = "http2")]
         if self.dialer.address().speaks_http2() {
-            // None has to be fresh: an upstream that closes one says which requests it has not
-            // worked on.
             let (connection, took) = self.dial(self.share(need), deadline).await?;
             return Ok((Link::Shared(connection), took));
         }
-        let kept = match need {
-            Need::Any => self.take_idle(),
-            Need::Fresh => {
-                self.make_room();
-                None
-            }
-        };
-        Ok(match kept {
-            Some(connection) => (Link::Own(connection), None),
-            None => {
-                let (connection, took) = self.connect(deadline).await?;
-                (Link::Own(connection), Some(took))
-            }
-        })
+        if need == Need::Fresh {
+            self.make_room();
+        }
+        let (connection, took) = self.connect(deadline).await?;
+        Ok((Link::Own(connection), Some(took)))
     }
 
-    /// A permit, and how long it was waited for.
-    async fn permit(
+    /// Waits for a permit: that, and how long it took.
+    async fn wait(
         &self,
         deadline: Option<Instant>,
-    ) -> Result<(OwnedSemaphorePermit, Option<Duration>), Error> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok((permit, None));
-        }
+    ) -> Result<(OwnedSemaphorePermit, Duration), Error> {
         let busy = || Error::new(ErrorKind::UpstreamBusy);
         let _place = Place::take(&self.waiting, self.limits.max_waiting).ok_or_else(busy)?;
         let _counted = self.tally.waiting();
@@ -198,7 +207,7 @@ impl Pool {
                 let permit = permit.map_err(|closed| busy().with_source(closed))?;
                 let waited = began.elapsed();
                 self.tally.waited(waited);
-                Ok((permit, Some(waited)))
+                Ok((permit, waited))
             }
             None => Err(busy()),
         }
@@ -261,12 +270,12 @@ impl Pool {
         Ok(made)
     }
 
-    fn take_idle(&self) -> Option<Box<Connection>> {
+    fn take_idle(&self, now: Instant) -> Option<Box<Connection>> {
         // One at a time, so that a closed connection is dropped outside of the lock.
         loop {
             let mut idle = self.idle().connections.pop_back()?;
-            let is_young = idle.since.elapsed() < self.limits.idle
-                && idle.connection.opened().elapsed() < self.limits.max_age;
+            let is_young = now.duration_since(idle.since) < self.limits.idle
+                && now.duration_since(idle.connection.opened()) < self.limits.max_age;
             if is_young && idle.connection.is_alive() {
                 return Some(idle.connection);
             }
@@ -288,8 +297,9 @@ impl Pool {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
+        let now = Instant::now();
         let is_spent = connection.requests() >= self.limits.max_requests
-            || connection.opened().elapsed() >= self.limits.max_age;
+            || now.duration_since(connection.opened()) >= self.limits.max_age;
         if is_spent {
             return;
         }
@@ -298,7 +308,7 @@ impl Pool {
             let mut idle = self.idle();
             idle.connections.push_back(Idle {
                 connection,
-                since: Instant::now(),
+                since: now,
                 _counted: self.tally.idle(),
             });
             self.start_reaper(&mut idle, &runtime);

@@ -1,18 +1,19 @@
 //! A request is tried until there is an answer, or no more sense in it.
 
+mod answered;
 #[cfg(feature = "http2")]
 mod shared;
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use http::{HeaderValue, Response, header};
+use http::HeaderValue;
 use tokio::time::{Instant, sleep};
 
-#[cfg(feature = "http2")]
-use super::{activity::Activity, upstream::http2::Http2Body};
+pub(super) use self::answered::{Answered, Source, Unanswered, Work};
+use self::answered::{Failure, explain};
 use super::{
-    balance::{InFlight, key_of},
+    balance::key_of,
     content::Content,
     layer::Shared,
     outcome::{Failed, Outcome},
@@ -20,11 +21,11 @@ use super::{
     request::Head,
     retry::{Attempt, Verdict, decide},
     seen::Seen,
-    server::Server,
+    server::{Server, Waits},
     table::Wish,
-    upstream::{Address, Call, Connection, Outgoing, Patience, Speech, uwsgi},
+    upstream::{Call, Connection, Outgoing, Patience, Speech},
 };
-use crate::{Error, ErrorKind, semantics::retry_after};
+use crate::{Error, ErrorKind};
 
 /// How long a body waits to be asked for. RFC 9110 §10.1.1: a client that waits for a 100 "SHOULD
 /// NOT wait for an indefinite period before sending the content", since there are servers that
@@ -43,69 +44,8 @@ pub(super) struct Tries<'a> {
     /// How many tries there were, without those that were made good at once.
     count: u32,
     was_renewed: bool,
-}
-
-/// The head of an answer, and where the rest of it comes from.
-pub(super) struct Answered {
-    pub(super) head: Response<()>,
-    /// Before the turn: the connection is closed before that is given to the next.
-    pub(super) source: Source,
-    pub(super) turn: Turn,
-    pub(super) work: Work,
-    /// What keeps the session where it went, if it is elsewhere yet.
-    pub(super) session_cookie: Option<HeaderValue>,
-}
-
-/// What the body of an answer comes out of. The usual one is the larger, and not worth a box.
-#[allow(clippy::large_enum_variant)]
-pub(super) enum Source {
-    Call(Call),
-    /// With what tells of the request, while that may still be on its way.
-    #[cfg(feature = "http2")]
-    Stream(Http2Body, Option<Activity>),
-}
-
-/// A server has one more request to work on, for as long as this is there.
-#[derive(Debug)]
-pub(super) struct Work(InFlight<Arc<Server>>);
-
-impl Work {
-    pub(super) fn server(&self) -> Arc<Server> {
-        Arc::clone(&self.0)
-    }
-}
-
-/// Why a request has no answer, and who was asked last.
-#[derive(Debug)]
-pub(super) struct Unanswered {
-    pub(super) error: Error,
-    pub(super) upstream: Option<Address>,
-}
-
-impl<E: Into<Error>> From<E> for Unanswered {
-    fn from(error: E) -> Self {
-        Self {
-            error: error.into(),
-            upstream: None,
-        }
-    }
-}
-
-impl Unanswered {
-    pub(super) fn by(server: &Server, error: Error) -> Self {
-        Self {
-            error,
-            upstream: Some(server.address().clone()),
-        }
-    }
-}
-
-/// A try without an answer.
-struct Failure {
-    error: Error,
-    failed: Failed,
-    /// The turn at the server, if one was taken.
-    turn: Option<Turn>,
+    /// How long the last try waited for its turn.
+    waited: Duration,
 }
 
 impl<'a> Tries<'a> {
@@ -127,24 +67,30 @@ impl<'a> Tries<'a> {
             tried: Vec::new(),
             count: 0,
             was_renewed: false,
+            waited: Duration::ZERO,
         }
     }
 
     pub(super) async fn answer(mut self) -> Result<Answered, Unanswered> {
-        self.shared.budget.deposit(Instant::now());
+        let mut now = Instant::now();
+        self.shared.budget.deposit(now);
         let mut server = self
-            .pick()
+            .pick(now)
             .ok_or(Error::new(ErrorKind::UpstreamUnavailable))?;
         let mut turn = None;
         loop {
             if turn.is_none() {
                 self.count += 1;
             }
-            self.measure(&server).await?;
-            let sent = Instant::now();
-            let waits = server.waits(sent);
-            let result = self.attempt(&server, turn.take()).await;
-            let now = waits.end();
+            if self.measure(&server).await? {
+                now = Instant::now();
+            }
+            let sent = now;
+            // How fast a client sends says nothing of the server.
+            let waits = self.content.is_kept().then(|| server.waits(sent));
+            let result = self.attempt(&server, turn.take(), sent).await;
+            now = Instant::now();
+            let is_measured = waits.map(Waits::end).is_some();
             let outcome = match &result {
                 Ok(answered) => {
                     self.seen.answered(now - sent);
@@ -155,7 +101,7 @@ impl<'a> Tries<'a> {
                     Outcome::Failed(failure.failed)
                 }
             };
-            self.judge(&server, &outcome, sent, now);
+            self.judge(&server, &outcome, sent, now, is_measured);
             match self.decide(&server, outcome, now) {
                 Verdict::Answer => {
                     let mut answered =
@@ -175,16 +121,18 @@ impl<'a> Tries<'a> {
                         Outcome::Failed(_) => "failed",
                         Outcome::Answered { .. } => "status",
                     });
-                    // What is left of an answer, or of a connection.
-                    if let Ok(answered) = result {
-                        answered.discard();
+                    // What is left of an answer, or of a turn: others may have it meanwhile.
+                    match result {
+                        Ok(answered) => answered.discard(),
+                        Err(failure) => drop(failure),
                     }
                     if !after.is_zero() {
                         sleep(after).await;
+                        now = Instant::now();
                     }
                     if elsewhere {
                         self.tried.push(Arc::clone(&server));
-                        server = self.pick().unwrap_or(server);
+                        server = self.pick(now).unwrap_or(server);
                     }
                 }
             }
@@ -193,16 +141,20 @@ impl<'a> Tries<'a> {
 
     /// The uwsgi protocol knows no end of a body but its length. A client that takes its time to
     /// send it is nothing that the server is to blame for.
-    async fn measure(&mut self, server: &Server) -> Result<(), Error> {
-        if server.address().speech == Speech::Uwsgi
-            && self.content.measure(&self.shared.config.spool).await?
-        {
+    //
+    // Whether that took time.
+    async fn measure(&mut self, server: &Server) -> Result<bool, Error> {
+        if server.address().speech != Speech::Uwsgi {
+            return Ok(false);
+        }
+        let was_unknown = Box::pin(self.content.measure(&self.shared.config.spool)).await?;
+        if was_unknown {
             self.head.reframe(self.content);
         }
-        Ok(())
+        Ok(was_unknown)
     }
 
-    fn pick(&self) -> Option<Arc<Server>> {
+    fn pick(&self, now: Instant) -> Option<Arc<Server>> {
         let config = &self.shared.config;
         let key = config
             .hash_key()
@@ -214,7 +166,7 @@ impl<'a> Tries<'a> {
             tried: &self.tried,
         };
         let members = self.shared.table.members();
-        members.pick(&wish, Instant::now()).cloned()
+        members.pick(&wish, now).cloned()
     }
 
     /// The cookie for an answer of this server, unless the request's session is on it already.
@@ -232,17 +184,20 @@ impl<'a> Tries<'a> {
         &mut self,
         server: &Arc<Server>,
         turn: Option<Turn>,
+        now: Instant,
     ) -> Result<Answered, Failure> {
-        let work = Work(InFlight::start(Arc::clone(server)));
+        let work = Work::start(server);
         server.count_request();
         self.seen.tried(server, self.count);
-        let deadline = self.deadline_of_try();
+        self.waited = Duration::ZERO;
+        let deadline = self.deadline_of_try(now);
         let lease = match turn {
             Some(turn) => turn.renew(deadline).await,
-            None => server.pool().lease(self.need(server), deadline).await,
+            None => server.pool().lease(self.need(server), now, deadline).await,
         };
         let lease = lease.map_err(|error| Failure::unsent(error, None))?;
         let Lease { link, turn, spent } = lease;
+        self.waited = spent.waiting.unwrap_or_default();
         self.seen.connected(spent);
         match link {
             Link::Own(connection) => self.send(server, connection, turn, work, deadline).await,
@@ -251,7 +206,7 @@ impl<'a> Tries<'a> {
                 // Of those who share a new one, it is new to the one who made it: that it breaks is
                 // one failure of the server, and not as many as there are requests.
                 let on_kept = connection.was_used() || spent.connecting.is_none();
-                self.send_shared(server, (connection, on_kept), turn, work, deadline)
+                Box::pin(self.send_shared(server, (connection, on_kept), turn, work, deadline))
                     .await
             }
         }
@@ -273,9 +228,9 @@ impl<'a> Tries<'a> {
         }
     }
 
-    fn deadline_of_try(&self) -> Option<Instant> {
+    fn deadline_of_try(&self, now: Instant) -> Option<Instant> {
         let limit = self.shared.config.retries.try_timeout();
-        let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let end = limit.and_then(|limit| now.checked_add(limit));
         match (end, self.deadline) {
             (Some(end), Some(deadline)) => Some(end.min(deadline)),
             (end, deadline) => end.or(deadline),
@@ -314,7 +269,7 @@ impl<'a> Tries<'a> {
             deadline,
             hold: CONTINUE,
         };
-        let on_kept = connection.was_used();
+        let on_kept = connection.was_kept();
         let mut call = Call::new(connection, request, &patience);
         match poll_fn(|cx| call.poll_head(cx)).await {
             Ok(head) => {
@@ -349,12 +304,22 @@ impl<'a> Tries<'a> {
     }
 
     /// What a try says of the server.
-    fn judge(&self, server: &Server, outcome: &Outcome, sent: Instant, now: Instant) {
+    fn judge(
+        &self,
+        server: &Server,
+        outcome: &Outcome,
+        sent: Instant,
+        now: Instant,
+        is_measured: bool,
+    ) {
         let config = &self.shared.config.ejection;
         let change = match config.is_failure(outcome) {
             None => None,
+            Some(true) if self.had_no_time(sent, now) => None,
             Some(false) => {
-                server.known.load.observe(now - sent, now);
+                if is_measured {
+                    server.known.load.observe(now - sent, now);
+                }
                 if outcome.asks_for_less() {
                     server.known.load.penalize(now, outcome.penalty());
                 }
@@ -372,6 +337,14 @@ impl<'a> Tries<'a> {
         if let Some(change) = change {
             server.changed(&change, None);
         }
+    }
+
+    /// Whether the time for the whole request is over, and most of it had gone before this server
+    /// had its turn: that it was late then is not its fault.
+    fn had_no_time(&self, sent: Instant, now: Instant) -> bool {
+        let is_over = self.deadline.is_some_and(|deadline| deadline <= now);
+        let total = self.shared.config.total_timeout.unwrap_or_default();
+        is_over && (now - sent).saturating_sub(self.waited) < total / 2
     }
 
     fn decide(&self, server: &Server, outcome: Outcome, now: Instant) -> Verdict {
@@ -396,51 +369,5 @@ impl<'a> Tries<'a> {
                 .map_or(Duration::MAX, |deadline| deadline - now),
         };
         decide(retries, &self.shared.budget, &attempt, now)
-    }
-}
-
-impl Answered {
-    /// Nobody will read it. With nothing left to read its connection is as good as before.
-    fn discard(self) {
-        match self.source {
-            Source::Call(call) if call.is_over() => self.turn.finish(call),
-            // Closed before its turn is given to the next.
-            source => drop(source),
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        let after = self.head.headers().get(header::RETRY_AFTER);
-        Outcome::Answered {
-            status: self.head.status(),
-            retry_after: after
-                .and_then(|after| retry_after::parse(after, std::time::SystemTime::now())),
-        }
-    }
-}
-
-impl Failure {
-    /// Nothing of the request has left.
-    fn unsent(error: Error, turn: Option<Turn>) -> Self {
-        let failed = Failed {
-            kind: error.kind(),
-            bytes_taken: false,
-            was_heard: false,
-            on_kept: false,
-        };
-        Self {
-            error,
-            failed,
-            turn,
-        }
-    }
-}
-
-/// uWSGI closes on what is too large for it, and says so to its own log only.
-fn explain(error: Error, failed: &Failed, block: Option<uwsgi::Block>) -> Error {
-    let is_silence = error.kind() == ErrorKind::UpstreamReset && !failed.was_heard;
-    match block.and_then(uwsgi::Block::unanswered) {
-        Some(reason) if is_silence => error.with_source(reason),
-        _ => error,
     }
 }

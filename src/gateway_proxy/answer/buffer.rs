@@ -58,17 +58,25 @@ impl<B> Answer for B where B: http_body::Body<Data = Bytes, Error = Error> + Sen
 /// A body that is there as a whole becomes plain bytes, and `inner` is dropped. `may_never_ask` is
 /// for clients that decide themselves when the first byte is asked for (those of HTTP/2): the
 /// answer is then read ahead even if it never is.
-pub(in crate::gateway_proxy) async fn read_ahead<B: Answer>(
-    inner: B,
+pub(in crate::gateway_proxy) fn read_ahead<B: Answer>(
+    mut inner: B,
     buffering: &Buffering,
     may_never_ask: bool,
+    cx: &mut Context<'_>,
 ) -> ReadAhead<B> {
+    // Most answers are one piece that came with their head.
+    let first = Pin::new(&mut inner).poll_frame(cx);
+    let first = match first {
+        Poll::Ready(Some(Ok(frame))) if inner.is_end_stream() => match frame.into_data() {
+            Ok(data) => return ReadAhead::Whole(data),
+            Err(trailers) => Poll::Ready(Some(Ok(trailers))),
+        },
+        first => first,
+    };
     let mut source = Source::new(inner, buffering);
-    std::future::poll_fn(|cx| {
+    if source.take_in(first).is_ready() {
         source.fill(cx);
-        Poll::Ready(())
-    })
-    .await;
+    }
     match source.whole() {
         Some(bytes) => ReadAhead::Whole(bytes),
         None => {

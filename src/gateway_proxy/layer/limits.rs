@@ -125,8 +125,11 @@ impl GatewayProxy {
     /// How long all of it may take, from when the request is there to the end of the answer:
     /// waiting, every try, and the body. None by default.
     ///
-    /// Beyond it the answer is 504 (503 while a request still waits for a connection), or is broken
-    /// off if it has begun. An upgraded connection is not limited by it.
+    /// Beyond it the answer is 504 (503 while a request still waits for a connection, 408 while the
+    /// upstream waits for the rest of a streamed body), or is broken off when the client next asks
+    /// for some of it: one that takes nothing at all is for the server's `send_timeout`. A server
+    /// that was asked when half of the time was gone is not blamed for it. An upgraded connection
+    /// is not limited by it.
     pub fn total_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.total_timeout = Some(timeout))
     }

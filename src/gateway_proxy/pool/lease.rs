@@ -87,7 +87,7 @@ impl Turn {
         self,
         deadline: Option<Instant>,
     ) -> Result<Lease, Error> {
-        let (link, connecting) = self.pool.link(Need::Fresh, deadline).await?;
+        let (link, connecting) = Box::pin(self.pool.link(Need::Fresh, deadline)).await?;
         let spent = Spent {
             waiting: None,
             connecting,

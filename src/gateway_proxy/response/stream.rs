@@ -60,12 +60,15 @@ impl http_body::Body for StreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(frame) => frame.map(|frame| frame.map_err(|failure| failure.into_error())),
-            Poll::Pending => {
-                ready!(this.patience.poll(cx));
-                Some(Err(ErrorKind::UpstreamTimeout.into()))
-            }
+        // An upstream that is faster than its client is never waited for.
+        let frame = match this.patience.is_overdue() {
+            true => Some(Err(ErrorKind::UpstreamTimeout.into())),
+            false => match Pin::new(&mut this.body).poll_frame(cx) {
+                Poll::Ready(frame) => {
+                    frame.map(|frame| frame.map_err(|failure| failure.into_error()))
+                }
+                Poll::Pending => Some(Err(ready!(this.patience.poll(cx)).into())),
+            },
         };
         this.patience.rest();
         if let Some(Err(error)) = &frame {

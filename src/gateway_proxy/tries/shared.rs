@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Answered, Failure, Source, Tries, Work};
 use crate::{
-    Body, ErrorKind,
+    Body,
     gateway_proxy::{
         activity::{Activity, Patience, Upload},
         content::Content,
@@ -42,11 +42,11 @@ impl Tries<'_> {
         let mut patience = Patience::new(limit, activity.clone()).until(deadline);
         let mut sending = pin!(connection.send(request));
         let sent = poll_fn(|cx| match sending.as_mut().poll(cx) {
-            Poll::Ready(sent) => Poll::Ready(Some(sent)),
-            Poll::Pending => patience.poll(cx).map(|()| None),
+            Poll::Ready(sent) => Poll::Ready(Ok(sent)),
+            Poll::Pending => patience.poll(cx).map(Err),
         });
         let mut failure = match sent.await {
-            Some(Ok(response)) => {
+            Ok(Ok(response)) => {
                 let (parts, body) = response.into_parts();
                 return Ok(Answered {
                     head: http::Response::from_parts(parts, ()),
@@ -56,10 +56,10 @@ impl Tries<'_> {
                     session_cookie: None,
                 });
             }
-            Some(Err(failure)) => failure,
-            None => {
+            Ok(Err(failure)) => failure,
+            Err(kind) => {
                 let failed = Failed {
-                    kind: ErrorKind::UpstreamTimeout,
+                    kind,
                     bytes_taken: true,
                     was_heard: false,
                     on_kept,

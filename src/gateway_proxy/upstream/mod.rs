@@ -1,5 +1,6 @@
 //! Where the application is, and how it is spoken to.
 
+mod call;
 mod connection;
 mod dialer;
 pub(super) mod http1;
@@ -21,7 +22,8 @@ use std::{
 use http::{HeaderValue, Uri, uri::Authority};
 
 pub(super) use self::{
-    connection::{Call, Connection, Outgoing, Patience},
+    call::{Call, Outgoing, Patience},
+    connection::Connection,
     dialer::Dialer,
     upload::Coding,
 };

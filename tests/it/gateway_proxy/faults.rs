@@ -199,6 +199,22 @@ async fn a_head_that_is_too_large_is_refused() {
     assert_eq!(call(&to(&small), get("/")).await.status(), 200);
     let response = call(&to(&small).max_response_head(50), get("/")).await;
     assert_eq!(kind(&response), Some(ErrorKind::UpstreamProtocol));
+
+    // It came as one piece, so that its end was there before anybody had counted.
+    let uwsgi = Upstream::spawn(|mut conn: Conn| async move {
+        conn.fill().await;
+        let a = "0".repeat(50);
+        conn.write(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: {a}\r\n\r\n"
+        ))
+        .await;
+        conn.closed().await;
+    })
+    .await;
+    let proxy = GatewayProxy::to(&format!("uwsgi://{}", uwsgi.addr)).unwrap();
+    assert_eq!(call(&proxy, get("/")).await.status(), 200);
+    let response = call(&proxy.max_response_head(50), get("/")).await;
+    assert_eq!(kind(&response), Some(ErrorKind::UpstreamProtocol));
 }
 
 #[tokio::test]

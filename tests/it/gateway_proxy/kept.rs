@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tower_gateway::gateway_proxy::{self, HealthCheck};
+use tower_gateway::{
+    GatewayProxy,
+    gateway_proxy::{self, HealthCheck},
+};
 
 use super::{call, get, text, to};
-use crate::support::{raw::PATIENCE, upstream::Upstream};
+use crate::support::{
+    raw::PATIENCE,
+    upstream::{Conn, Upstream},
+};
 
 /// RFC 9110 §15.3.5: "A 204 response is terminated by the end of the header section; it cannot
 /// contain content or trailers." A server that announces some may send it.
@@ -31,6 +37,39 @@ async fn a_connection_that_may_have_more_to_say_is_not_kept() {
             let response = call(&proxy, get("/")).await;
             assert_eq!(response.status(), 204, "{fields:?}");
             assert_eq!(text(response).await, "");
+        }
+        let expected = if is_kept { 1 } else { 2 };
+        assert_eq!(upstream.counts().accepted, expected, "{fields:?}");
+    }
+}
+
+/// Reads a block of uwsgi variables: its length stands in its second and third byte.
+async fn block(conn: &mut Conn) -> Option<Vec<u8>> {
+    loop {
+        if let [_, low, high, _, rest @ ..] = conn.buffered()
+            && rest.len() >= usize::from(u16::from_le_bytes([*low, *high]))
+        {
+            return Some(conn.take());
+        }
+        conn.fill().await?;
+    }
+}
+
+/// The same over the uwsgi protocol, whose servers answer in HTTP.
+#[tokio::test]
+async fn nor_is_one_of_a_uwsgi_server() {
+    for (fields, is_kept) in [("", true), ("Content-Length: 5\r\n", false)] {
+        let upstream = Upstream::spawn(move |mut conn| async move {
+            while block(&mut conn).await.is_some() {
+                let head =
+                    format!("HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n{fields}\r\n");
+                conn.write(head).await;
+            }
+        })
+        .await;
+        let proxy = GatewayProxy::to(&format!("uwsgi://{}", upstream.addr)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(call(&proxy, get("/")).await.status(), 204, "{fields:?}");
         }
         let expected = if is_kept { 1 } else { 2 };
         assert_eq!(upstream.counts().accepted, expected, "{fields:?}");

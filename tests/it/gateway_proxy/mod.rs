@@ -3,6 +3,7 @@
 #[cfg(feature = "serve")]
 mod answers;
 mod balancing;
+mod blame;
 mod both_ways;
 mod cancel;
 #[cfg(all(feature = "serve", target_os = "linux"))]

@@ -46,7 +46,13 @@ impl<B: Answer> Source<B> {
         let Some(inner) = &mut self.inner else {
             return Poll::Pending;
         };
-        match ready!(Pin::new(inner).poll_frame(cx)) {
+        let frame = Pin::new(inner).poll_frame(cx);
+        self.take_in(frame)
+    }
+
+    /// What the inner body said when it was polled.
+    pub(super) fn take_in(&mut self, frame: Poll<Option<Result<Frame<Bytes>, Error>>>) -> Poll<()> {
+        match ready!(frame) {
             Some(Ok(frame)) => {
                 self.take(frame);
                 self.end_if_over();

@@ -23,10 +23,16 @@ use super::{store::PIECE, *};
 use crate::Body;
 
 async fn read_ahead<B: Answer>(inner: B, buffering: &Buffering, may_never_ask: bool) -> Body {
-    match super::read_ahead(inner, buffering, may_never_ask).await {
-        ReadAhead::Whole(bytes) => Body::from(bytes),
-        ReadAhead::Rest(rest) => Body::new(rest),
-    }
+    let mut inner = Some(inner);
+    std::future::poll_fn(|cx| {
+        let inner = inner.take().unwrap();
+        let read = super::read_ahead(inner, buffering, may_never_ask, cx);
+        Poll::Ready(match read {
+            ReadAhead::Whole(bytes) => Body::from(bytes),
+            ReadAhead::Rest(rest) => Body::new(rest),
+        })
+    })
+    .await
 }
 
 /// What an upstream does next.

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
 use super::{
@@ -12,6 +12,10 @@ use super::{
 
 /// How many fields the head of an answer may have, and its trailers.
 const MAX_FIELDS: usize = 100;
+
+/// Room for the fields that are added to an answer on its way, so that the map need not grow: `Via`,
+/// a cookie, and what the server in front says.
+const SPARE: usize = 3;
 
 /// Up to this size an incomplete head is looked at whenever some of it comes, so that nonsense is
 /// known at once. Beyond, only when its end is in sight: a head that comes byte by byte would cost
@@ -48,8 +52,6 @@ pub(in crate::gateway_proxy::upstream) fn write_fields(headers: &HeaderMap, out:
 }
 
 /// Takes the head of an answer out of `buffer`; `None` if it is not there to its end.
-///
-/// The values share the buffer's memory.
 pub(in crate::gateway_proxy::upstream) fn answer(
     buffer: &mut BytesMut,
     max: usize,
@@ -75,9 +77,8 @@ pub(in crate::gateway_proxy::upstream) fn answer(
         Some(0) => Version::HTTP_10,
         _ => Version::HTTP_11,
     };
-    let spans = Spans::of(buffer, parsed.headers);
-    let head = buffer.split_to(length).freeze();
-    let headers = spans.headers(&head)?;
+    let headers = headers_of(&buffer[..length], parsed.headers)?;
+    buffer.advance(length);
     Ok(Some(assemble(status, version, headers)))
 }
 
@@ -128,53 +129,37 @@ pub(super) fn trailers(buffer: &mut BytesMut, max: usize) -> Result<Option<Heade
     match httparse::parse_headers(buffer, &mut fields).map_err(unreadable)? {
         httparse::Status::Partial => within(buffer, max).map(|()| None),
         httparse::Status::Complete((length, fields)) => {
-            let spans = Spans::of(buffer, fields);
-            let section = buffer.split_to(length).freeze();
-            spans.headers(&section).map(Some)
+            within(&buffer[..length], max)?;
+            let headers = headers_of(&buffer[..length], fields)?;
+            buffer.advance(length);
+            Ok(Some(headers))
         }
     }
 }
 
-/// Where names and values stand in the buffer, so that it can be cut off.
-struct Spans {
-    spans: [[u32; 4]; MAX_FIELDS],
-    count: usize,
-}
-
-impl Spans {
-    fn of(buffer: &[u8], fields: &[httparse::Header<'_>]) -> Self {
-        let start = buffer.as_ptr() as usize;
-        let mut spans = [[0; 4]; MAX_FIELDS];
-        for (span, field) in spans.iter_mut().zip(fields) {
-            let name = field.name.as_ptr() as usize - start;
-            let value = field.value.as_ptr() as usize - start;
-            *span = [
-                name,
-                name + field.name.len(),
-                value,
-                value + field.value.len(),
-            ]
-            // A head is smaller than 4 GiB: `max` is.
-            .map(|at| u32::try_from(at).unwrap_or(u32::MAX));
-        }
-        Self {
-            spans,
-            count: fields.len(),
-        }
+/// The fields that were found in this section.
+///
+/// Their values share one copy of it, so that the buffer it was read into is free for what follows.
+fn headers_of(section: &[u8], fields: &[httparse::Header<'_>]) -> Result<HeaderMap, BadAnswer> {
+    let start = section.as_ptr() as usize;
+    let section = Bytes::copy_from_slice(section);
+    let mut headers = HeaderMap::with_capacity(fields.len() + SPARE);
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_invalid| BadAnswer("the name of a field is not one"))?;
+        // An empty one may stand anywhere.
+        let value = match field.value {
+            [] => Bytes::new(),
+            value => {
+                let at = value.as_ptr() as usize - start;
+                section.slice(at..at + value.len())
+            }
+        };
+        let value = HeaderValue::from_maybe_shared(value)
+            .map_err(|_invalid| BadAnswer("the value of a field is not one"))?;
+        headers.append(name, value);
     }
-
-    fn headers(&self, head: &Bytes) -> Result<HeaderMap, BadAnswer> {
-        let mut headers = HeaderMap::with_capacity(self.count);
-        for span in &self.spans[..self.count] {
-            let [name, name_end, value, value_end] = span.map(|at| at as usize);
-            let name = HeaderName::from_bytes(&head[name..name_end])
-                .map_err(|_invalid| BadAnswer("the name of a field is not one"))?;
-            let value = HeaderValue::from_maybe_shared(head.slice(value..value_end))
-                .map_err(|_invalid| BadAnswer("the value of a field is not one"))?;
-            headers.append(name, value);
-        }
-        Ok(headers)
-    }
+    Ok(headers)
 }
 
 fn within(buffer: &[u8], max: usize) -> Result<(), BadAnswer> {

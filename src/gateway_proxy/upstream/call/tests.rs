@@ -4,13 +4,13 @@ use std::future::poll_fn;
 
 use tokio::{io::AsyncWriteExt, net::UnixStream};
 
-use super::{super::upload::Coding, *};
+use super::{super::Speech, *};
 
 /// A kept connection, and the upstream's side of it.
 fn kept() -> (Box<Connection>, UnixStream) {
     let (near, far) = UnixStream::pair().unwrap();
     let mut connection = Connection::new(Stream::Unix(near), Speech::Http1, 1 << 10);
-    connection.requests = 1;
+    connection.rest();
     (Box::new(connection), far)
 }
 
@@ -42,7 +42,7 @@ async fn what_was_said_before_the_request_is_not_its_answer() {
 #[tokio::test]
 async fn a_server_may_refuse_a_new_connection_before_it_has_read() {
     let (mut connection, mut far) = kept();
-    connection.requests = 0;
+    connection.was_kept = false;
     let refused = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
     far.write_all(refused).await.unwrap();
     drop(far);
