@@ -5,6 +5,7 @@ use std::{
     collections::HashSet,
     future::pending,
     io,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -17,12 +18,13 @@ use http::StatusCode;
 use tokio::{
     net::lookup_host,
     runtime::Handle,
+    sync::watch,
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    health::{HealthCheck, watch},
+    health::{self, HealthCheck},
     layer::{Config, Shared},
     probe::probe,
     server::{Known, Server},
@@ -91,52 +93,56 @@ impl Drop for Ended {
     }
 }
 
-/// Looks after each server that is in the table, and those that come.
+/// Two things, of which neither waits for the other.
 async fn look_after(ended: Ended) {
     let shared = &ended.0;
+    tokio::join!(probe_all(shared), look_up_all(shared, addresses_of));
+}
+
+/// Probes each server that is in the table, and those that come.
+async fn probe_all(shared: &Weak<Shared>) {
+    let Some(mut changed) = changes(shared) else {
+        return;
+    };
     // Dropped with this task, they end.
     let mut watches = JoinSet::new();
     let mut watched: Vec<Watched> = Vec::new();
-    let mut names = Names::default();
     loop {
         let Some(strong) = shared.upgrade() else {
             return;
         };
-        if let Some(check) = &strong.config.health_check {
-            let members = strong.table.members();
-            watched.retain(|watched| {
-                let stays = members.servers.iter().any(|server| watched.is_of(server));
-                if !stays {
-                    watched.task.abort();
-                }
-                stays
-            });
-            for server in &members.servers {
-                if !watched.iter().any(|watched| watched.is_of(server)) {
-                    watched.push(Watched {
-                        known: Arc::downgrade(&server.known),
-                        task: watches.spawn(watch_over(check.clone(), server)),
-                    });
-                }
+        let Some(check) = &strong.config.health_check else {
+            return;
+        };
+        let members = strong.table.members();
+        watched.retain(|watched| {
+            let stays = members.servers.iter().any(|server| watched.is_of(server));
+            if !stays {
+                watched.task.abort();
+            }
+            stays
+        });
+        for server in &members.servers {
+            if !watched.iter().any(|watched| watched.is_of(server)) {
+                watched.push(Watched {
+                    known: Arc::downgrade(&server.known),
+                    task: watches.spawn(watch_over(check.clone(), server)),
+                });
             }
         }
         while watches.try_join_next().is_some() {}
-        let changed = Arc::clone(&strong.table.changed);
+        drop(members);
         // Nothing of the proxy is held while this waits: it is dropped by those who use it.
         drop(strong);
-        let next = names.look_up(shared).await;
-        tokio::select! {
-            () = changed.notified() => {}
-            () = until(next) => {}
+        if changed.changed().await.is_err() {
+            return;
         }
     }
 }
 
-async fn until(next: Option<Instant>) {
-    match next {
-        Some(next) => sleep_until(next).await,
-        None => pending().await,
-    }
+/// Tells when the table has changed, from now on.
+fn changes(shared: &Weak<Shared>) -> Option<watch::Receiver<()>> {
+    Some(shared.upgrade()?.table.changed.subscribe())
 }
 
 /// A server that is probed.
@@ -165,7 +171,7 @@ fn watch_over(check: HealthCheck, server: &Arc<Server>) -> impl Future<Output = 
                 Server { upstream, known }.changed(&change, why);
             }
         };
-        watch(check.clone(), health, ask, changed).await;
+        health::watch(check.clone(), health, ask, changed).await;
     }
 }
 
@@ -182,43 +188,75 @@ async fn ask(
     probe(&server, check).await
 }
 
-/// When names were looked up last.
-#[derive(Debug, Default)]
-struct Names {
-    next: Option<Instant>,
-}
-
-impl Names {
-    /// Looks the names of the table up, if it is time. When that will be again.
-    async fn look_up(&mut self, shared: &Weak<Shared>) -> Option<Instant> {
-        let now = Instant::now();
-        let (every, names) = {
-            let shared = shared.upgrade()?;
-            let every = shared.config.resolve?;
-            if self.next.is_some_and(|next| next > now) {
-                return self.next;
-            }
-            let upstreams = shared.table.upstreams();
-            let names = upstreams
-                .iter()
-                .filter_map(|upstream| upstream.address.name());
-            (every, names.collect::<HashSet<_>>())
+/// Looks the names in the table up: each as soon as it is there, and all of them every so often.
+async fn look_up_all<L, F>(shared: &Weak<Shared>, look_up: L)
+where
+    L: Fn(String) -> F,
+    F: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+{
+    let Some(mut changed) = changes(shared) else {
+        return;
+    };
+    // Dropped with this task, they end.
+    let mut lookups = JoinSet::new();
+    // Those that are looked up now, and those that could not be: they have to wait for the next
+    // round.
+    let mut asked = HashSet::new();
+    let mut next = Some(Instant::now());
+    loop {
+        let Some(strong) = shared.upgrade() else {
+            return;
         };
-        for name in names {
-            match timeout(LOOKUP, lookup_host(&name)).await {
-                Ok(Ok(addresses)) => {
-                    let addresses: Vec<_> = addresses.collect();
-                    // No answer at all is an answer that nobody meant.
-                    if !addresses.is_empty() {
-                        shared.upgrade()?.table.resolved(&name, addresses);
-                    }
-                }
-                Ok(Err(error)) => unresolved(&name, &error),
-                Err(_elapsed) => unresolved(&name, &io::ErrorKind::TimedOut.into()),
+        let Some(every) = strong.config.resolve else {
+            return;
+        };
+        let names = strong.table.names();
+        asked.retain(|name| names.contains_key(name));
+        let now = Instant::now();
+        let is_due = lookups.is_empty() && next.is_some_and(|next| next <= now);
+        if is_due {
+            asked.clear();
+            next = now.checked_add(every);
+        }
+        for (name, is_known) in names {
+            if (is_due || !is_known) && asked.insert(name.clone()) {
+                let addresses = look_up(name.clone());
+                lookups.spawn(async move { (name, timeout(LOOKUP, addresses).await) });
             }
         }
-        self.next = now.checked_add(every);
-        self.next
+        // Nothing of the proxy is held while this waits: it is dropped by those who use it.
+        drop(strong);
+        tokio::select! {
+            is_there = changed.changed() => if is_there.is_err() {
+                return;
+            },
+            Some(Ok((name, addresses))) = lookups.join_next() => {
+                let Some(strong) = shared.upgrade() else {
+                    return;
+                };
+                match addresses.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())) {
+                    // No answer at all is an answer that nobody meant.
+                    Ok(addresses) if addresses.is_empty() => {}
+                    Ok(addresses) => {
+                        strong.table.resolved(&name, addresses);
+                        asked.remove(&name);
+                    }
+                    Err(error) => unresolved(&name, &error),
+                }
+            }
+            () = until(next), if lookups.is_empty() => {}
+        }
+    }
+}
+
+async fn addresses_of(name: String) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host(name).await?.collect())
+}
+
+async fn until(next: Option<Instant>) {
+    match next {
+        Some(next) => sleep_until(next).await,
+        None => pending().await,
     }
 }
 

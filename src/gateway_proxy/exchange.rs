@@ -25,7 +25,7 @@ use super::{
     response::{self, ResponseBody},
     seen::Seen,
     tries::{Answered, Source, Tries, Unanswered},
-    upgrade,
+    upgrade::Switch,
     upstream::Address,
 };
 use crate::{
@@ -132,8 +132,19 @@ where
     let by = |error: Error| Unanswered::by(&server, error);
     let (mut parts, ()) = answer.into_parts();
     let protocol = response::prepare(&mut parts, config.via.as_ref());
+    let headers = &mut parts.headers;
+    let said = accel::take_fields(headers, config.accel_fields);
+    accel::take_named_files(headers, sends_files, config.named_files);
+    let is_read_ahead = config.buffering.is_for(headers, said);
+    let own_host = config
+        .sends_own_host()
+        .then(|| head.headers().get(header::HOST));
+    config
+        .rewrites
+        .apply(headers, own_host.flatten(), &head.client().prefix);
+    config.response_headers.apply(headers);
     if let Some(cookie) = session_cookie {
-        parts.headers.append(header::SET_COOKIE, cookie);
+        headers.append(header::SET_COOKIE, cookie);
     }
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         #[cfg_attr(not(feature = "http2"), allow(clippy::infallible_destructuring_match))]
@@ -147,24 +158,15 @@ where
                 ));
             }
         };
-        let held = (turn, work);
-        upgrade::accept(upgrade, protocol, &mut parts, held, call, shared, seen).map_err(by)?;
+        let switch = Switch::agreed(upgrade, protocol, &call).map_err(by)?;
+        switch.tell(&mut parts).map_err(by)?;
+        seen.tunnel(parts.status);
+        switch.carry(call, (turn, work), shared, seen.take());
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     if let Some(extended) = upgrade.as_mut().and_then(|wish| wish.extended.take()) {
         extended.declined(&parts).map_err(by)?;
     }
-    let headers = &mut parts.headers;
-    let said = accel::take_fields(headers, config.accel_fields);
-    accel::take_named_files(headers, sends_files, config.named_files);
-    let is_read_ahead = config.buffering.is_for(headers, said);
-    let own_host = config
-        .sends_own_host()
-        .then(|| head.headers().get(header::HOST));
-    config
-        .rewrites
-        .apply(headers, own_host.flatten(), &head.client().prefix);
-    config.response_headers.apply(headers);
     let reading = Reading {
         buffering: is_read_ahead.then_some(&config.buffering),
         // Clients of HTTP/2 say themselves when the first byte is asked for.

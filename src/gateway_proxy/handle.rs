@@ -5,11 +5,13 @@ mod status;
 use std::{sync::Arc, time::Duration};
 
 use futures_core::Stream;
+use tokio::task::JoinSet;
 
 pub use self::status::{UpstreamErrors, UpstreamHealth, UpstreamStatus};
 
 use super::{
     layer::{Shared, Upstream},
+    server::Server,
     upstream::InvalidUpstream,
 };
 
@@ -106,8 +108,10 @@ impl Handle {
         self.shared.table.set(upstreams.into_iter().collect());
     }
 
-    /// Sends no more requests to the upstream at `url`; `false` if there is none. What it is
-    /// working on, it ends: [`upstreams`](Handle::upstreams) tells how much that is.
+    /// Sends no more requests to the upstream at `url`, but those of sessions that
+    /// [stick](super::Sticky) to it; `false` if there is none. What it is working on, it ends:
+    /// [`upstreams`](Handle::upstreams) tells how much that is. Sessions leave it when it is
+    /// [removed](Handle::remove).
     ///
     /// # Errors
     ///
@@ -187,17 +191,25 @@ impl Handle {
     ///
     /// No more are made than may be [kept](super::GatewayProxy::max_idle), and they are closed
     /// when they were idle for [too long](super::GatewayProxy::idle_timeout).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it makes no more; what was made is kept.
     pub async fn warm_up(&self, connections: usize) -> usize {
-        let servers = self.shared.table.members().servers.clone();
-        let mut made = 0;
-        for server in servers {
-            match server.pool().warm_up(connections).await {
-                Ok(some) => made += some,
-                Err(error) => {
+        let warm_up = |server: &Arc<Server>| {
+            let server = Arc::clone(server);
+            async move {
+                let warmed_up = server.pool().warm_up(connections).await;
+                warmed_up.unwrap_or_else(|error| {
                     tracing::warn!(upstream = %server.address(), reason = %error, "cannot be warmed up");
-                }
+                    0
+                })
             }
-        }
-        made
+        };
+        // All at once: one that hangs keeps no other waiting.
+        let members = self.shared.table.members();
+        let all: JoinSet<_> = members.servers.iter().map(warm_up).collect();
+        drop(members);
+        all.join_all().await.into_iter().sum()
     }
 }

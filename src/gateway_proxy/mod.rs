@@ -150,7 +150,7 @@
 //! | a transfer coding other than `chunked`; `CONNECT` | 501 | `UnknownTransferCoding`; `UnsupportedMethod` |
 //! | its `Via` shows that it has come by before | 508 | `LoopDetected` |
 //! | no connection came free in time, or too many wait | 503 | `UpstreamBusy` |
-//! | there is no server, or each is drained | 503 | `UpstreamUnavailable` |
+//! | there is no server, or each is drained (and no session is on it) | 503 | `UpstreamUnavailable` |
 //! | refused, unreachable, no such name, a certificate that is not believed | 502 | `UpstreamConnect` |
 //! | not connected in time | 504 | `UpstreamConnectTimeout` |
 //! | closed or reset before the head of the answer was whole | 502 | `UpstreamReset` |
@@ -214,7 +214,7 @@
 //! | `tower_gateway_proxy_response_bytes_total` | counter | | as above |
 //! | `tower_gateway_proxy_dropped_fields_total` | counter | | of requests, for [their names](GatewayProxy::drop_ambiguous_names) |
 //! | `tower_gateway_proxy_tunnels` | gauge | | that are open |
-//! | `tower_gateway_proxy_tries_total` | counter | `upstream` | requests sent, each try for one |
+//! | `tower_gateway_proxy_tries_total` | counter | `upstream` | each try for one, also where there was no connection; one of `reason` `stale` (below) and what makes it good are two |
 //! | `tower_gateway_proxy_retries_total` | counter | `upstream`, `reason` | tries that were followed by another: `failed`, `status`, or `stale` (a kept connection was closed) |
 //! | `tower_gateway_proxy_failures_total` | counter | `upstream`, `kind` | answers that did not come, or not to their end |
 //! | `tower_gateway_proxy_first_byte_seconds` | histogram | `upstream` | of each try that was answered |

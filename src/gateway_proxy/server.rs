@@ -138,7 +138,7 @@ impl Server {
         &self.known.pool
     }
 
-    /// Whether it gets no more requests.
+    /// Whether it gets no more requests, but those of sticky sessions.
     pub(super) fn is_draining(&self) -> bool {
         self.known.is_draining.load(Ordering::Relaxed)
     }

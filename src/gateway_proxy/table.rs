@@ -9,7 +9,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     balance::{Balancer, Sticky},
@@ -27,7 +27,7 @@ pub(super) struct Table {
     /// Held while the table is changed: each change begins with what the last one has made.
     said: Mutex<Said>,
     /// Somebody is to look after those that are new.
-    pub(super) changed: Arc<Notify>,
+    pub(super) changed: watch::Sender<()>,
 }
 
 /// What the table is made of.
@@ -37,8 +37,8 @@ struct Said {
     upstreams: Vec<Upstream>,
     /// What the names stand for, by host and port, as far as they were looked up.
     addresses: HashMap<String, Vec<SocketAddr>>,
-    /// Those of the upstreams that get no more requests, and none of the addresses that their
-    /// names come to stand for.
+    /// Those of the upstreams that get no more requests but those of sticky sessions, and none of
+    /// the addresses that their names come to stand for.
     draining: Vec<Address>,
 }
 
@@ -65,7 +65,7 @@ impl Table {
         let table = Self {
             current: ArcSwap::from_pointee(Members::new(Vec::new(), &config)),
             said: Mutex::default(),
-            changed: Arc::default(),
+            changed: watch::Sender::default(),
             config,
             ejections: Ejections::default(),
         };
@@ -82,6 +82,18 @@ impl Table {
         self.said().upstreams.clone()
     }
 
+    /// The names that upstreams were given by, and whether addresses are known of them.
+    pub(super) fn names(&self) -> HashMap<String, bool> {
+        let said = self.said();
+        let names = said.upstreams.iter().filter_map(|it| it.address.name());
+        names
+            .map(|name| {
+                let is_known = said.addresses.contains_key(&name);
+                (name, is_known)
+            })
+            .collect()
+    }
+
     /// Whether every server is spoken to in HTTP/2, where a request that takes its time occupies no
     /// connection.
     pub(super) fn speaks_http2(&self) -> bool {
@@ -90,7 +102,7 @@ impl Table {
         servers.all(|server| server.address().speaks_http2())
     }
 
-    /// Gives an upstream no more requests, or gives it some again; `false` if there is none.
+    /// Gives an upstream no more new sessions, or gives it some again; `false` if there is none.
     pub(super) fn drain(&self, upstream: &Upstream, drain: bool) -> bool {
         let address = &upstream.address;
         let mut said = self.said();
@@ -171,7 +183,7 @@ impl Table {
         }
         let members = Members::new(servers, &self.config);
         self.current.store(Arc::new(members));
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {

@@ -126,8 +126,10 @@ impl<'a> Tries<'a> {
                         Ok(answered) => answered.discard(),
                         Err(failure) => drop(failure),
                     }
-                    sleep(after).await;
-                    now = Instant::now();
+                    if !after.is_zero() {
+                        sleep(after).await;
+                        now = Instant::now();
+                    }
                     if elsewhere {
                         self.tried.push(Arc::clone(&server));
                         server = self.pick(now).unwrap_or(server);

@@ -3,7 +3,6 @@
 use std::{
     pin::{Pin, pin},
     sync::Arc,
-    thread,
     time::Duration,
 };
 
@@ -92,7 +91,6 @@ where
     /// Serves the connection until it is over.
     pub(super) async fn serve(self) {
         let peer = self.peer;
-        let _panic = PanicReport(peer);
         match self.speak().await {
             Ok(None) => {}
             Ok(Some(late)) => tracing::debug!(?peer, ?late, "closed a connection: client is late"),
@@ -167,16 +165,5 @@ where
         biased;
         ended = http => ended.map(|()| late).map_err(Into::into),
         late = alarm.late() => Ok(Some(late)),
-    }
-}
-
-/// Tells the operator whose connection a panic has cost.
-struct PanicReport(Option<PeerAddr>);
-
-impl Drop for PanicReport {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            tracing::error!(peer = ?self.0, "a handler panicked; its connection is closed");
-        }
     }
 }

@@ -9,12 +9,13 @@
 //!   [`Server::send_timeout`]);
 //! - the number of connections, of HTTP/2 streams, and the size of a head have limits;
 //! - nothing that fails ends it: an error of `accept` (no file descriptor left) is waited out, an
-//!   error of the service is a 500, a panic costs its own connection;
+//!   error of the service is a 500, a panic costs its own connection (HTTP/2: its own stream) and
+//!   is told in an `error` event;
 //! - [`PeerAddr`](crate::PeerAddr) is in the extensions of each request, and `TCP_NODELAY` is set on each
 //!   connection (without it, a response of two packets may wait 40 ms for a delayed ACK);
 //! - it stops gracefully: [`Server::graceful_shutdown`];
-//! - an answer that comes before the whole request (413, 431) is not lost by a reset:
-//!   [`Server::linger_timeout`].
+//! - an answer that comes before the whole request (413, 431), or that others follow which are not
+//!   answered, is not lost by a reset: [`Server::linger_timeout`].
 //!
 //! Upgrades (WebSocket) work as hyper has them: `hyper::upgrade::on(&mut request)`. Over HTTP/2 a
 //! WebSocket is opened by an extended CONNECT (RFC 8441): a request with the method `CONNECT`, a

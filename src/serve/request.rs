@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    thread,
 };
 
 use bytes::Bytes;
@@ -46,11 +47,11 @@ impl http_body::Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         // hyper does not say that a body is over whose response was over before: it goes on to wait
         // for the next head, and forgets to close the channel. Its length tells.
-        if self.incoming.is_end_stream() {
-            return Poll::Ready(None);
-        }
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        if frame.is_none() {
+        let frame = match self.incoming.is_end_stream() {
+            true => None,
+            false => ready!(Pin::new(&mut self.incoming).poll_frame(cx)),
+        };
+        if frame.is_none() || self.incoming.is_end_stream() {
             self.running = None;
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
@@ -108,7 +109,7 @@ where
             }
             return Answering {
                 answer: Answer::Refused { error: Some(error) },
-                running: Some(running),
+                at_work: Some(AtWork::new(running, self.peer)),
                 is_connect: false,
             };
         }
@@ -130,7 +131,7 @@ where
             answer: Answer::Service {
                 answer: Oneshot::new(self.service.clone(), request),
             },
-            running: Some(running),
+            at_work: Some(AtWork::new(running, self.peer)),
             is_connect,
         }
     }
@@ -150,8 +151,33 @@ pin_project! {
     pub(super) struct Answering<S: Service<Request<RequestBody>>> {
         #[pin]
         answer: Answer<S>,
-        running: Option<Running>,
+        at_work: Option<AtWork>,
         is_connect: bool,
+    }
+}
+
+/// A request that a handler works on, until hyper drops the body of its response.
+struct AtWork {
+    running: Running,
+    peer: Option<PeerAddr>,
+}
+
+impl AtWork {
+    fn new(running: Running, peer: Option<PeerAddr>) -> Self {
+        Self { running, peer }
+    }
+}
+
+impl Drop for AtWork {
+    /// Tells the operator whose request a panic has cost.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let peer = self.peer;
+            tracing::error!(
+                ?peer,
+                "a handler panicked: its connection is closed, or its stream reset"
+            );
+        }
     }
 }
 
@@ -183,26 +209,24 @@ where
                 Error::new(ErrorKind::Service).with_source(error)
             }),
         };
-        let running = this.running.take();
-        if *this.is_connect
-            && let Some(running) = &running
-        {
-            streams::becomes_a_tunnel(running);
+        let at_work = this.at_work.take().expect("not polled after it was ready");
+        if *this.is_connect {
+            streams::becomes_a_tunnel(&at_work.running);
         }
-        if let (Ok(response), Some(running)) = (&answer, &running)
+        if let Ok(response) = &answer
             && (response.status() == StatusCode::SWITCHING_PROTOCOLS
                 || *this.is_connect && response.status().is_success())
         {
-            running.switches();
+            at_work.running.switches();
         }
         Poll::Ready(Ok(match answer {
             Ok(response) => response.map(|body| ResponseBody {
                 body: Source::Service { body },
-                _running: running,
+                _at_work: at_work,
             }),
             Err(error) => answer::error(error).map(|body| ResponseBody {
                 body: Source::Plain { body },
-                _running: running,
+                _at_work: at_work,
             }),
         }))
     }
@@ -213,7 +237,7 @@ pin_project! {
     pub(super) struct ResponseBody<B> {
         #[pin]
         body: Source<B>,
-        _running: Option<Running>,
+        _at_work: AtWork,
     }
 }
 

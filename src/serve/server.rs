@@ -117,8 +117,9 @@ impl<L, S, F> Server<L, S, F> {
     }
 
     /// How long an HTTP/1.1 client that was answered before it had sent everything (413, 431, a body
-    /// that nobody wanted) is listened to before its connection is closed. What it sends is thrown
-    /// away. Closed at once, the connection would be reset, and the client would lose the answer.
+    /// that nobody wanted, requests behind the last one) is listened to before its connection is
+    /// closed. What it sends is thrown away. Closed at once, the connection would be reset, and the
+    /// client would lose the answer.
     ///
     /// It ends when the client closes, pauses for 5 seconds, or has sent 64 MiB more. The connection
     /// counts until then. Defaults to 30 seconds, as nginx's `lingering_time`; zero closes at once.
@@ -131,7 +132,8 @@ impl<L, S, F> Server<L, S, F> {
     ///
     /// Defaults to 32 KiB, as nginx's `large_client_header_buffers` in sum. A head is looked at
     /// when it is whole; what of it has come is bounded by hyper's buffer, at about 400 KiB per
-    /// connection. On HTTP/2 it is `SETTINGS_MAX_HEADER_LIST_SIZE`, which counts 32 bytes more for
+    /// connection, so more than that says nothing. More than 100 fields of HTTP/1.1 are 431 as
+    /// well, whatever is said here. On HTTP/2 it is `SETTINGS_MAX_HEADER_LIST_SIZE`, which counts 32 bytes more for
     /// each field.
     pub fn max_header_size(mut self, bytes: u32) -> Self {
         self.config.protocol.max_header_size = bytes;

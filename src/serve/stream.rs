@@ -150,6 +150,15 @@ impl<T: AsyncRead + Unpin> Stream<T> {
 }
 
 impl<T: AsyncRead + Unpin> Stream<T> {
+    /// Whether the client has sent more than hyper has asked for: requests behind the last one.
+    fn has_more(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut waste = [0];
+        let mut waste = ReadBuf::new(&mut waste);
+        !self.ahead.is_empty()
+            || Pin::new(&mut self.io).poll_read(cx, &mut waste).is_ready()
+                && !waste.filled().is_empty()
+    }
+
     /// Throws away what comes until the client closes, or has had its time.
     ///
     /// If it were closed with something unread the system would say so with a reset, and the client
@@ -253,6 +262,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.lingering, Lingering::NotYet) {
             ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            if self.watch.is_http1() && self.has_more(cx) {
+                self.watch.leaves_unread();
+            }
             self.lingering = match self.watch.linger() {
                 None => Lingering::Done,
                 Some(limit) => {

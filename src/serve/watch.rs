@@ -54,7 +54,7 @@ struct State {
     stalled: Option<Instant>,
     http2: bool,
     /// Whether the client may be sending what nobody reads: the rest of a body, or of a head that
-    /// is refused.
+    /// is refused, or requests behind the last one.
     unread: bool,
     /// Whether something was written since.
     answered: bool,
@@ -120,10 +120,10 @@ impl Watch {
         }
     }
 
-    /// Whether an HTTP/1.1 request runs.
+    /// Whether an HTTP/1.1 request runs. A tunnel does not: each of its halves ends by itself.
     pub(super) fn is_http1_busy(&self) -> bool {
         let state = self.state();
-        state.running > 0 && !state.http2
+        state.running > 0 && !state.http2 && !self.has_switched()
     }
 
     /// The client took something.
@@ -155,11 +155,22 @@ impl Watch {
         self.has_switched.load(Ordering::Relaxed)
     }
 
+    /// Whether the connection speaks HTTP/1.1, whose client may lose its answer to a reset.
+    pub(super) fn is_http1(&self) -> bool {
+        !self.state().http2 && !self.has_switched()
+    }
+
+    /// The client sends what nobody will read.
+    pub(super) fn leaves_unread(&self) {
+        self.state().unread = true;
+    }
+
     /// For how long what the client still sends is to be thrown away before the connection is
     /// closed; `None` if there is no need for it.
     pub(super) fn linger(&self) -> Option<Duration> {
+        let is_http1 = self.is_http1();
         let mut state = self.state();
-        let is_needed = state.unread && state.answered && !state.http2 && !self.has_switched();
+        let is_needed = state.unread && state.answered && is_http1;
         let lingers = is_needed && !self.timeouts.linger.is_zero();
         state.lingers = lingers;
         lingers.then_some(self.timeouts.linger)
@@ -202,7 +213,7 @@ pub(super) struct Running(Arc<Watch>);
 impl Running {
     /// The request's body is given up before its end.
     pub(super) fn leaves_body(&self) {
-        self.0.state().unread = true;
+        self.0.leaves_unread();
     }
 
     /// The connection stops being HTTP after the response that is about to be written.

@@ -177,9 +177,11 @@ impl Estimate {
 
     /// What is left of it: a slow server of which nothing is heard is given another try.
     pub(super) fn faded(self, at: u32) -> f32 {
-        // Clocks that were read on two threads may be seen in either order.
-        let millis = at.wrapping_sub(self.at).cast_signed();
-        let age = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        // Clocks that were read on two threads may be seen in either order, though not by a minute.
+        const SKEW: u32 = 60_000;
+        let millis = at.wrapping_sub(self.at);
+        let millis = if millis > u32::MAX - SKEW { 0 } else { millis };
+        let age = Duration::from_millis(u64::from(millis));
         self.seconds * (-age.as_secs_f32() / DECAY.as_secs_f32()).exp()
     }
 }

@@ -15,7 +15,8 @@
 //! # Weights
 //!
 //! A weight is a share: of two servers with weights 2 and 1 the first gets two requests of three.
-//! Weight 0 is drained: no request but those of sticky sessions (as HAProxy reads it).
+//! Nobody can say weight 0: it is what a server that drains has, which gets no request but those of
+//! sticky sessions.
 //!
 //! # Slow start
 //!

@@ -17,8 +17,8 @@ mod tests;
 impl Sticky {
     /// The server that the request's session is on, if it is in the table and can be asked.
     ///
-    /// Other than for [`Balancer::pick`](super::Balancer::pick), a server that is draining, whose
-    /// weight is 0, or that is a backup can be; and one at its limit of connections is worth
+    /// Other than for [`Balancer::pick`](super::Balancer::pick), a server that is draining, or that
+    /// is a backup, can be; and one at its limit of connections is worth
     /// waiting for, since elsewhere the session is not.
     pub(in crate::gateway_proxy) fn server<C: Candidate>(
         &self,
@@ -40,7 +40,8 @@ impl Sticky {
     /// [`id`](Candidate::id). For an answer of that server, when [`server`](Sticky::server) found
     /// another or none. `https`: whether the client's request came by it.
     pub(in crate::gateway_proxy) fn set_cookie(&self, id: u64, https: bool) -> HeaderValue {
-        let mut cookie = format!("{}={:016x}; Path={}", self.name, self.token(id), self.path);
+        let (token, path) = (self.token(id), self.sent_path());
+        let mut cookie = format!("{}={token:016x}; Path={path}", self.name);
         if let Some(max_age) = self.max_age {
             write!(cookie, "; Max-Age={}", max_age.as_secs()).expect("a string takes all");
         }
@@ -61,14 +62,23 @@ impl Sticky {
     fn is_secure(&self, https: bool) -> bool {
         // draft-ietf-httpbis-rfc6265bis §5.7: without `Secure` a user agent drops a cookie with
         // one of these prefixes (in whatever case), and one with `SameSite=None`.
-        let begins_with = |prefix: &str| {
-            let start = self.name.get(..prefix.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
         self.same_site == SameSite::None
-            || begins_with("__Secure-")
-            || begins_with("__Host-")
+            || self.begins_with("__Secure-")
+            || self.begins_with("__Host-")
             || self.secure.unwrap_or(https)
+    }
+
+    fn sent_path(&self) -> &str {
+        // draft-ietf-httpbis-rfc6265bis §5.7: with this prefix, one with another path is dropped.
+        match self.begins_with("__Host-") {
+            true => "/",
+            false => &self.path,
+        }
+    }
+
+    fn begins_with(&self, prefix: &str) -> bool {
+        let start = self.name.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     }
 
     /// What stands for a server in the cookie.

@@ -410,6 +410,11 @@ fn milliseconds_that_come_round_are_compared_across_the_seam() {
     };
     let kept = f64::from(before.faded(5_000));
     assert!((kept - (-1.0_f64).exp()).abs() < 1e-6, "{kept}");
+    // A clock that was read on another thread, a moment before.
+    assert_eq!(before.faded(before.at - 1), 1.0);
+    // Half of the way round is a month, and not a moment.
+    let month = 30 * 24 * 60 * 60 * 1000;
+    assert_eq!(before.faded(before.at.wrapping_add(month)), 0.0);
     let packed = before.pack();
     assert_eq!(Estimate::unpack(packed).unwrap().pack(), packed);
     assert!(Estimate::unpack(Estimate::NONE).is_none());

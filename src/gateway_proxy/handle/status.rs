@@ -19,7 +19,8 @@ use crate::{
 pub struct UpstreamStatus {
     /// Where it is, and its part of the work.
     pub upstream: Upstream,
-    /// Whether it gets no more requests.
+    /// Whether it gets no more requests, but those of sessions that
+    /// [stick](crate::gateway_proxy::Sticky) to it.
     pub is_draining: bool,
     /// What is known of its health.
     pub health: UpstreamHealth,
@@ -35,7 +36,8 @@ pub struct UpstreamStatus {
     pub waiting: usize,
     /// Connections that were made since it is known.
     pub connected: u64,
-    /// Requests that were sent to it, each try for one.
+    /// Tries to have it answer a request, also those for which there was no connection. One that was
+    /// made good on a fresh connection, since a kept one was closed, counts twice.
     pub requests: u64,
     /// Those that it did not answer, or with what [counts as a
     /// failure](crate::gateway_proxy::Ejection).

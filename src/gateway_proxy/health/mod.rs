@@ -3,17 +3,12 @@
 //! [`Ejection`] and [`HealthCheck`] are what you can say. [`Health`] is what is known of one server:
 //! a state machine to which each outcome is told with the time at which it happened.
 //!
-//! ```text
-//!              falls bad probes                      first failure
-//!        ┌────────────────────▶ Down            ┌──────────────────┐
-//!        │                       │              ▼                  │
-//!    Up ◀┼───────────────────────┘   Ejected ──────────▶ Up, on trial
-//!        │  rises good probes         ▲   time is over     │
-//!        ├────────────────────────────┘                    │
-//!        │  failures in a row, or too many of all          │
-//!        └◀────────────────────────────────────────────────┘
-//!    Unknown ──▶ Up: first good probe       first success
-//! ```
+//! - `Unknown` → `Up`: the first good probe.
+//! - `Up` → `Down`: `falls` bad probes in a row; so does `Unknown`.
+//! - `Down` → `Up`: `rises` good probes in a row.
+//! - `Up` → `Ejected`: failures in a row, or too many of all; on trial, the first one.
+//! - `Ejected` → `Up`, on trial: its time is over, or the first time `rises` good probes.
+//! - `Up`, on trial → `Up`: the first success.
 //!
 //! Ejections are decided for a whole table, one at a time: [`Ejections`].
 

@@ -166,7 +166,7 @@ impl Health {
     }
 
     /// A request that was sent at `sent` failed. Whether it is time to [`eject`](Self::eject) the
-    /// server, if its table [may](super::may_eject).
+    /// server, if its table [may](super::table::may_eject).
     #[must_use]
     pub(in crate::gateway_proxy::health) fn failed(
         &self,

@@ -607,6 +607,14 @@ mod judging {
     }
 
     #[test]
+    fn as_much_is_looked_at_as_the_text_has() {
+        let check = HealthCheck::get("/").expect_body("ok").max_body(0);
+        assert_eq!(check.wanted_body(), 2);
+        assert!(is_good(&check, 200, b"ok"));
+        assert!(!is_good(&check, 200, b" ok"));
+    }
+
+    #[test]
     fn text_anywhere_in_what_is_looked_at() {
         let check = HealthCheck::get("/").expect_body("ok").max_body(8);
         assert_eq!(check.wanted_body(), 8);

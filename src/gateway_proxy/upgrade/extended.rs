@@ -2,8 +2,8 @@
 
 use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, response};
 
-use super::handshake;
-use crate::{Error, ErrorKind};
+use super::{broken, handshake};
+use crate::Error;
 
 /// An extended CONNECT that is passed on as a GET with `Upgrade`.
 ///
@@ -93,11 +93,6 @@ fn protocol(extensions: &Extensions) -> Option<&str> {
 fn protocol(_: &Extensions) -> Option<&str> {
     None
 }
-
-fn broken(reason: &'static str) -> Error {
-    Error::new(ErrorKind::UpstreamProtocol).with_source(reason)
-}
-
 #[cfg(all(test, any(feature = "http2", feature = "serve")))]
 #[allow(clippy::unwrap_used)]
 mod tests;

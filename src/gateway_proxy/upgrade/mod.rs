@@ -28,59 +28,71 @@ pub(super) use self::{
 use super::{layer::Shared, pool::Turn, request::Upgrade, seen::Seen, tries::Work, upstream::Call};
 use crate::{Error, ErrorKind, body::Drain, semantics::hop};
 
-/// Accepts an answer 101, and carries what follows until either end has had enough.
-///
-/// RFC 9110 §15.2.2: "The server MUST generate an Upgrade header field in the response that
-/// indicates which protocol(s) will be in effect after this response." Bytes are carried only
-/// when it is one that the client asked for: any other reading of the stream lets one client
-/// speak for another.
-pub(super) fn accept(
-    wish: Option<Upgrade>,
-    protocol: Option<HeaderValue>,
-    parts: &mut response::Parts,
-    held: (Turn, Work),
-    call: Call,
-    shared: &Shared,
-    seen: &mut Seen,
-) -> Result<(), Error> {
-    let unasked =
-        |reason: &'static str| Error::new(ErrorKind::UpstreamProtocol).with_source(reason);
-    let wish = wish.ok_or_else(|| unasked("it switched protocols and nobody had asked"))?;
-    let protocol = protocol.ok_or_else(|| unasked("it switched to a protocol it did not name"))?;
-    if !is_one_of(&protocol, &wish.protocols) {
-        return Err(unasked(
-            "it switched to a protocol that nobody had asked for",
-        ));
+/// A switch that both ends have agreed on.
+#[derive(Debug)]
+pub(super) struct Switch {
+    wish: Upgrade,
+    protocol: HeaderValue,
+}
+
+impl Switch {
+    /// Judges an answer 101 with this protocol.
+    ///
+    /// RFC 9110 §15.2.2: "The server MUST generate an Upgrade header field in the response that
+    /// indicates which protocol(s) will be in effect after this response." Bytes are carried only
+    /// when it is one that the client asked for: any other reading of the stream lets one client
+    /// speak for another.
+    pub(super) fn agreed(
+        wish: Option<Upgrade>,
+        protocol: Option<HeaderValue>,
+        call: &Call,
+    ) -> Result<Self, Error> {
+        let wish = wish.ok_or_else(|| broken("it switched protocols and nobody had asked"))?;
+        let protocol =
+            protocol.ok_or_else(|| broken("it switched to a protocol it did not name"))?;
+        if !is_one_of(&protocol, &wish.protocols) {
+            return Err(broken(
+                "it switched to a protocol that nobody had asked for",
+            ));
+        }
+        // RFC 9110 §7.8: "A client cannot begin using an upgraded protocol on the connection until
+        // it has completely sent the request message (i.e., the client can't change the protocol
+        // it is sending in the middle of a message)."
+        if !call.is_written() {
+            return Err(broken("it switched protocols before it had the request"));
+        }
+        Ok(Self { wish, protocol })
     }
-    let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
-    // Bodies of a 101 there are none.
-    parts.headers.remove(header::CONTENT_LENGTH);
-    if let Some(extended) = &wish.extended {
-        extended.accept(parts)?;
-    } else {
+
+    /// Makes the head of the answer the one that tells the client.
+    pub(super) fn tell(&self, parts: &mut response::Parts) -> Result<(), Error> {
+        // Bodies of a 101 there are none.
+        parts.headers.remove(header::CONTENT_LENGTH);
+        if let Some(extended) = &self.wish.extended {
+            return extended.accept(parts);
+        }
         let upgrade = HeaderValue::from_static("upgrade");
         parts.headers.insert(header::CONNECTION, upgrade);
+        let protocol = self.protocol.clone();
         parts.headers.insert(header::UPGRADE, protocol);
+        Ok(())
     }
-    let config = &shared.config;
-    let limits = Limits {
-        idle: config.upgrade_idle_timeout,
-        lifetime: config.upgrade_lifetime,
-    };
-    seen.tunnel(parts.status);
-    let seen = seen.take();
-    let span = seen.span();
-    let tunnel = carry(
-        wish,
-        held,
-        call,
-        limits,
-        shared.tunnels.open(),
-        is_websocket,
-        seen,
-    );
-    tokio::spawn(tunnel.instrument(span));
-    Ok(())
+
+    /// Carries what follows, until either end has had enough.
+    pub(super) fn carry(self, call: Call, held: (Turn, Work), shared: &Shared, seen: Seen) {
+        let config = &shared.config;
+        let limits = Limits {
+            idle: config.upgrade_idle_timeout,
+            lifetime: config.upgrade_lifetime,
+        };
+        let span = seen.span();
+        let tunnel = carry(self, call, held, limits, shared.tunnels.open(), seen);
+        tokio::spawn(tunnel.instrument(span));
+    }
+}
+
+fn broken(reason: &'static str) -> Error {
+    Error::new(ErrorKind::UpstreamProtocol).with_source(reason)
 }
 
 fn is_one_of(protocol: &HeaderValue, wished: &HeaderValue) -> bool {
@@ -94,20 +106,21 @@ fn is_one_of(protocol: &HeaderValue, wished: &HeaderValue) -> bool {
 }
 
 async fn carry(
-    wish: Upgrade,
-    (turn, work): (Turn, Work),
+    switch: Switch,
     call: Call,
+    (turn, work): (Turn, Work),
     limits: Limits,
     proxy: Drain,
-    is_websocket: bool,
     seen: Seen,
 ) {
+    let is_websocket = switch.protocol.as_bytes();
+    let is_websocket = is_websocket.eq_ignore_ascii_case(b"websocket");
     let Upgrade {
         client,
         hold,
         drain: server,
         ..
-    } = wish;
+    } = switch.wish;
     let asked = work.server();
     let (upstream, early) = call.into_stream();
     match client.await {

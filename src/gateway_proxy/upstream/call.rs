@@ -359,6 +359,11 @@ impl Call {
         is_usable.then_some(self.0)
     }
 
+    /// Whether the request is written to its end, and the upstream took it.
+    pub(in crate::gateway_proxy) fn is_written(&self) -> bool {
+        self.0.request.upload.was_read()
+    }
+
     /// The stream below, after an answer 101, and what was read of it already.
     pub(in crate::gateway_proxy) fn into_stream(self) -> (Stream, Bytes) {
         let Connection { stream, buffer, .. } = *self.0;

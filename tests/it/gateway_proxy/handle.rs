@@ -343,6 +343,19 @@ async fn warmed_up_the_first_requests_find_connections() {
     assert_eq!(log.count(&refuses.url()), 1);
 }
 
+/// One that hangs keeps no other waiting.
+#[cfg(feature = "tls")]
+#[tokio::test(start_paused = true)]
+async fn all_are_warmed_up_at_the_same_time() {
+    let silent = || Upstream::spawn(|mut conn| async move { conn.closed().await });
+    let [a, b, c] = [silent().await, silent().await, Upstream::named("c").await];
+    let urls = [&a, &b].map(|it| format!("https://localhost:{}", it.addr.port()));
+    let proxy = GatewayProxy::to_all([&urls[0], &urls[1], &c.url()]).unwrap();
+    let start = tokio::time::Instant::now();
+    assert_eq!(proxy.handle().warm_up(2).await, 2);
+    assert_eq!(start.elapsed().as_secs(), 5);
+}
+
 #[cfg(feature = "http2")]
 #[tokio::test]
 async fn one_connection_of_http2_is_warm_enough() {
@@ -440,6 +453,28 @@ async fn a_name_is_as_many_upstreams_as_it_has_addresses() {
     assert_eq!(ask(&proxy).await, "a");
     assert!(handle.remove(&name).unwrap());
     assert!(handle.upstreams().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_that_is_added_is_looked_up_at_once() {
+    let [a, b] = [Upstream::named("a").await, Upstream::named("b").await];
+    let names = [&a, &b].map(|it| format!("http://localhost:{}", it.addr.port()));
+    let proxy = GatewayProxy::to(&names[0]).unwrap();
+    let proxy = proxy.resolve(Duration::from_secs(3600));
+    let handle = proxy.handle();
+    handle.start();
+    let mut known = BTreeSet::new();
+    for (upstream, name) in [&a, &b].into_iter().zip(names) {
+        handle.add(Server::new(&name).unwrap());
+        known.extend(at_localhost(upstream.addr.port()).await);
+        timeout(PATIENCE, async {
+            while urls(&handle).into_iter().collect::<BTreeSet<_>>() != known {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+    }
 }
 
 /// Without it, a name is one upstream, and its addresses are tried in turn.

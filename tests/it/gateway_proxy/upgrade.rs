@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::{Notify, mpsc},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -13,7 +14,12 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::frame::coding::CloseCode},
 };
 use tower::ServiceBuilder;
-use tower_gateway::{GatewayProxy, body::Hold, serve::serve};
+use tower_gateway::{
+    GatewayProxy,
+    body::Hold,
+    gateway_proxy::{HeaderEdits, Rewrites, Sticky},
+    serve::serve,
+};
 
 use super::{lines, to};
 use crate::support::{
@@ -83,6 +89,42 @@ async fn bytes_go_both_ways_and_each_half_closes_on_its_own() {
     expect(&mut client, "bye").await;
     expect_end(&mut client).await;
     upstream.deserted().await;
+}
+
+/// What `docker run -i` does: input that ends, and output that goes on.
+#[tokio::test]
+async fn through_serve_a_tunnel_goes_on_when_the_client_s_half_is_closed() {
+    let go_on = Arc::new(Notify::new());
+    let may_go_on = Arc::clone(&go_on);
+    let upstream = Upstream::spawn(move |mut conn: Conn| {
+        let may_go_on = Arc::clone(&may_go_on);
+        async move {
+            conn.head().await;
+            conn.write(AGREED).await;
+            conn.closed().await;
+            for word in ["one", "two", "three"] {
+                conn.write(word).await;
+                may_go_on.notified().await;
+            }
+        }
+    })
+    .await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let server = tokio::spawn(serve(listener, to(&upstream)).into_future());
+    client.write_all(WISH.as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut client, false).await.status, 101);
+    client.write_all(b"all that there is").await.unwrap();
+    client.shutdown().await.unwrap();
+    for word in ["one", "two", "three"] {
+        expect(&mut client, word).await;
+        go_on.notify_one();
+    }
+    expect_end(&mut client).await;
+    upstream.deserted().await;
+    server.abort();
 }
 
 #[tokio::test]
@@ -164,6 +206,65 @@ async fn a_switch_to_what_was_not_asked_for_is_a_bad_answer() {
         assert_eq!(exchange(server.addr, WISH).await.status, 502, "{answer}");
         upstream.deserted().await;
     }
+}
+
+/// RFC 9110 §7.8: "the client can't change the protocol it is sending in the middle of a message".
+/// To the upstream, that client is the proxy: what comes next would be read as the rest of the body.
+#[tokio::test]
+async fn a_switch_before_the_request_is_written_is_a_bad_answer() {
+    for expects in ["", "Expect: 100-continue\r\n"] {
+        let (seen, mut saw) = mpsc::unbounded_channel();
+        let upstream = Upstream::spawn(move |mut conn: Conn| {
+            let seen = seen.clone();
+            async move {
+                let head = conn.head().await.unwrap();
+                while !head.contains("expect: ") && conn.buffered().len() < 3 {
+                    conn.fill().await.unwrap();
+                }
+                conn.write(AGREED).await;
+                conn.closed().await;
+                seen.send(conn.take()).unwrap();
+            }
+        })
+        .await;
+        let server = server::spawn(to(&upstream).stream_requests()).await;
+        let mut client = TcpStream::connect(server.addr).await.unwrap();
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n";
+        let sent = format!("{head}Content-Length: 10\r\n{expects}\r\nbod");
+        client.write_all(sent.as_bytes()).await.unwrap();
+        let answer = read_answer(&mut client, false).await;
+        client.write_all(b"y of another protocol").await.ok();
+        assert_eq!(answer.status, 502, "{expects}");
+        let body = saw.recv().await.unwrap();
+        assert!(b"bod".starts_with(&body[..]), "{expects}{body:?}");
+    }
+}
+
+/// What is edited in answers is edited in these.
+#[tokio::test]
+async fn the_fields_of_a_101_are_made_fit_for_the_client() {
+    let upstream = Upstream::saying(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\
+         Server: app/1\r\nX-Accel-Expires: 60\r\nX-Sendfile: /srv/secret\r\n\
+         Set-Cookie: id=1; Path=/\r\n\r\n",
+    )
+    .await;
+    let proxy = to(&upstream)
+        .sticky(Sticky::new().name("home"))
+        .rewrites(Rewrites::new().cookie_path("/", "/shop/"))
+        .response_headers(HeaderEdits::new().remove("server").set("x-own", "1"));
+    let server = server::spawn(proxy).await;
+    let answer = exchange(server.addr, WISH).await;
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.header("connection"), Some("upgrade"));
+    assert_eq!(answer.header("upgrade"), Some("foo"));
+    for name in ["server", "x-accel-expires", "x-sendfile"] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+    assert_eq!(answer.header("x-own"), Some("1"));
+    let cookies = answer.header_all("set-cookie");
+    assert_eq!(cookies[0], "id=1; Path=/shop");
+    assert!(cookies[1].starts_with("home="), "{cookies:?}");
 }
 
 /// CVE-2026-2833: what follows the request is not the new protocol before the upstream says so.

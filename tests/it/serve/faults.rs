@@ -1,9 +1,16 @@
 //! Nothing that fails ends the server.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Frame;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -73,10 +80,15 @@ async fn a_panic_closes_its_own_connection_only() {
 
 #[tokio::test]
 async fn a_panic_resets_its_own_http2_stream_only() {
+    let (log, _guard) = log::capture();
     let (clients, listener) = script();
     let service = service_fn(|request: Request<RequestBody>| async move {
         assert_ne!(request.uri().path(), "/panic", "as the client wishes");
-        Ok::<_, Infallible>(Response::new(Body::from("hello")))
+        let body = match request.uri().path() {
+            "/late" => Body::new(PanicsLate),
+            _ => Body::from("hello"),
+        };
+        Ok::<_, Infallible>(Response::new(body))
     });
     let _server = run(serve(listener, service));
 
@@ -92,6 +104,14 @@ async fn a_panic_resets_its_own_http2_stream_only() {
         .body(Empty::new())
         .unwrap();
     client.send_request(panics).await.unwrap_err();
+    assert_eq!(log.count("a handler panicked"), 1);
+    let late = Request::builder()
+        .uri("http://localhost/late")
+        .body(Empty::new())
+        .unwrap();
+    let late = client.send_request(late).await.unwrap();
+    late.into_body().collect().await.unwrap_err();
+    assert_eq!(log.count("a handler panicked"), 2);
     let response = client
         .send_request(Request::new(Empty::new()))
         .await
@@ -100,6 +120,20 @@ async fn a_panic_resets_its_own_http2_stream_only() {
         response.into_body().collect().await.unwrap().to_bytes(),
         "hello"
     );
+}
+
+struct PanicsLate;
+
+impl http_body::Body for PanicsLate {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        panic!("as the client wishes");
+    }
 }
 
 #[tokio::test]

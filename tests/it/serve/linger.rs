@@ -116,6 +116,49 @@ async fn a_client_that_sends_too_much_is_not_listened_to() {
     assert!((64 << 20..65 << 20).contains(&sent), "{sent}");
 }
 
+/// RFC 9112 §9.6: "A server that sends a "close" connection option MUST initiate closure of the
+/// connection after it sends the final response containing the "close" connection option. The
+/// server MUST NOT process any further requests received on that connection." They are there all
+/// the same.
+#[tokio::test]
+async fn nor_is_the_answer_to_a_last_request_that_others_follow() {
+    let (listener, addr) = bind().await;
+    let _server = run(serve(listener, says("hello")));
+    let last = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let sent = [
+        last,
+        &"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200_000),
+    ]
+    .concat();
+    for _ in 0..5 {
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        client.write_all(sent.as_bytes()).await.unwrap();
+        assert_eq!(read_answer(&mut client, false).await.text(), "hello");
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    }
+}
+
+/// Those that were looked ahead at while the last one ran.
+#[tokio::test(start_paused = true)]
+async fn requests_behind_a_slow_last_one_are_thrown_away() {
+    let (clients, listener) = script();
+    let slow = service_fn(|_: Request<RequestBody>| async {
+        sleep(Duration::from_secs(1)).await;
+        Ok::<_, Infallible>(Response::new(Body::from("hello")))
+    });
+    let _server = run(serve(listener, slow));
+    let mut client = clients.connect();
+    let last = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let sent = [
+        last,
+        &"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(8000),
+    ]
+    .concat();
+    client.write_all(sent.as_bytes()).await.unwrap();
+    client.shutdown().await.unwrap();
+    assert!(closed(&mut client).await.ends_with(b"\r\n\r\nhello"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn there_is_no_lingering_without_need() {
     // Whoever has sent all of its request, and been told that the connection closes.

@@ -207,6 +207,32 @@ async fn an_upload_that_goes_on_after_its_answer_is_not_idle() {
     assert_eq!(uploads.recv().await.unwrap().unwrap(), "onetwo");
 }
 
+/// Whoever keeps a body that was read keeps nothing else.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_was_read_leaves_the_connection_idle() {
+    let (kept, _keeping) = mpsc::unbounded_channel();
+    let service = service_fn(move |request: Request<RequestBody>| {
+        let kept = kept.clone();
+        async move {
+            let mut body = request.into_body();
+            while body.frame().await.is_some() {}
+            kept.send(body).unwrap();
+            Ok::<_, std::convert::Infallible>(Response::new(Body::from("hello")))
+        }
+    });
+    let (clients, listener) = script();
+    let _server = run(serve(listener, service));
+    let mut client = clients.connect();
+    client
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+        .await
+        .unwrap();
+    assert_eq!(read_answer(&mut client, false).await.text(), "hello");
+    let start = Instant::now();
+    assert_eq!(closed_late(&mut client).await, b"");
+    assert_eq!(start.elapsed().as_secs(), 75);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_http2_connection_is_told_to_go() {
     let (clients, listener) = script();

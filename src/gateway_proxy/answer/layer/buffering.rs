@@ -17,8 +17,9 @@ use http::{HeaderMap, header};
 /// Answers that go on for ever (`text/event-stream`) and those of gRPC, which has a flow control
 /// of its own, are not read ahead, and neither are those with `X-Accel-Buffering: no`.
 ///
-/// Worst-case memory of an answer is [`memory`](Buffering::memory) and one frame; while it has a
-/// file, a piece of 64 KiB on its way there and one on its way back as well. Worst-case disk is
+/// Worst-case memory of an answer is [`memory`](Buffering::memory) and two frames (of 128 KiB at
+/// most); while it has a file, a piece of 64 KiB and one more frame on their way there, and a
+/// piece of 128 KiB on its way back as well. Worst-case disk is
 /// [`file`](Buffering::file). What all answers take together is bounded by how many requests are
 /// let in, which is for `ConcurrencyLimit` or the server to say.
 ///

@@ -132,10 +132,11 @@ impl ErrorAnswers {
             return plain;
         };
         let (plain, _) = plain.into_parts();
-        // That this connection is to be closed was decided elsewhere.
-        if let Some(connection) = plain.headers.get(header::CONNECTION) {
-            let connection = connection.clone();
-            drawn.headers_mut().insert(header::CONNECTION, connection);
+        // That this connection is to be closed was decided elsewhere, and what is allowed as well.
+        for name in [header::CONNECTION, header::ALLOW] {
+            if let Some(value) = plain.headers.get(&name) {
+                drawn.headers_mut().insert(name, value.clone());
+            }
         }
         with_extensions(drawn, plain.extensions)
     }

@@ -88,6 +88,26 @@ fn a_session_stays_on_its_server() {
     }
 }
 
+/// Browsers drop any other: each answer would set it anew, and no session would stay.
+#[test]
+fn a_cookie_of_the_whole_host_is_for_every_path() {
+    let servers = servers(1);
+    for (name, path) in [
+        ("__Host-x", "/"),
+        ("__host-x", "/"),
+        ("__Secure-x", "/shop"),
+        ("x__Host-", "/shop"),
+    ] {
+        let sticky = Sticky::new().name(name).path("/shop");
+        let text = set_cookie(&sticky, &servers[0], true);
+        assert_eq!(
+            text.split("; ").nth(1),
+            Some(&*format!("Path={path}")),
+            "{name}"
+        );
+    }
+}
+
 #[test]
 fn a_session_whose_server_cannot_be_asked_is_free() {
     let servers = servers(3);

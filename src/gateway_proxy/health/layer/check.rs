@@ -106,7 +106,7 @@ impl HealthCheck {
     ///
     /// Each is up to a tenth shorter or longer, by chance, so that the probes of several gateways
     /// do not come in step. A probe that takes longer is followed by the next at once. A server
-    /// that died is found after `falls` intervals, or the timeout if that is longer.
+    /// that died is found after `falls` times the interval, or the timeout if that is longer.
     ///
     /// # Panics
     ///
@@ -188,8 +188,10 @@ impl HealthCheck {
         self
     }
 
-    /// How many bytes of the body are looked at for the [expected text](Self::expect_body). Defaults
-    /// to 64 KiB, which is also the memory that one probe takes at most.
+    /// How many bytes of the body are looked at for the [expected text](Self::expect_body), at
+    /// least as many as it has. Defaults to 64 KiB. A probe takes so much memory, and one more frame
+    /// (128 KiB at most), and for the head of its answer
+    /// [as much as any](crate::GatewayProxy::max_response_head).
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
@@ -265,10 +267,8 @@ impl HealthCheck {
 
     /// How many bytes of the body a probe has to read at most: none if nothing is looked for.
     pub(in crate::gateway_proxy) fn wanted_body(&self) -> usize {
-        match self.text {
-            Some(_) => self.max_body,
-            None => 0,
-        }
+        let text = self.text.as_ref();
+        text.map_or(0, |text| self.max_body.max(text.len()))
     }
 
     /// Judges the answer to a probe.
@@ -283,7 +283,7 @@ impl HealthCheck {
         let Some(text) = &self.text else {
             return Ok(());
         };
-        let body = &body[..body.len().min(self.max_body)];
+        let body = &body[..body.len().min(self.wanted_body())];
         match contains(body, text) {
             true => Ok(()),
             false => Err(Unwell::Body),

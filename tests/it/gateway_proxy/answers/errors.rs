@@ -106,6 +106,22 @@ async fn each_refusal_has_its_page() {
     waiting.abort();
 }
 
+/// RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
+#[tokio::test]
+async fn a_page_for_405_says_what_is_allowed() {
+    let upstream = Upstream::echo().await;
+    let trace = || {
+        let mut request = get("/");
+        *request.method_mut() = http::Method::TRACE;
+        request
+    };
+    let plain = call(&to(&upstream), trace()).await;
+    let drawn = call(&to(&upstream).error_answers(pages()), trace()).await;
+    assert_eq!(drawn.status(), 405);
+    assert_eq!(drawn.headers()["content-type"], "text/html");
+    assert_eq!(drawn.headers()["allow"], plain.headers()["allow"]);
+}
+
 #[tokio::test]
 async fn what_is_not_the_proxy_s_goes_to_the_inner_service_and_has_no_page_of_it() {
     let upstream = Upstream::echo().await;

@@ -4,7 +4,7 @@ use http::{HeaderMap, Request, Response};
 use tower::{ServiceExt, layer::Layer, service_fn};
 use tower_gateway::{
     Body, GatewayProxy, PathDispatch,
-    gateway_proxy::{HostPolicy, Rewrites},
+    gateway_proxy::{HeaderEdits, HostPolicy, Rewrites, Sticky},
 };
 
 use super::super::{call, get, lines, to};
@@ -169,6 +169,28 @@ async fn at_a_mount_a_redirect_to_the_upstream_s_name_is_put_below_it() {
         .rewrites(Rewrites::new().prefix_redirects(true));
     let answer = at_shop(proxy, "/shop/cart").await;
     assert_eq!(answer.headers()["location"], "/shop/login");
+}
+
+/// What is said of the upstream's cookies is not said of the gateway's own.
+#[tokio::test]
+async fn the_cookie_of_a_session_is_as_it_was_asked_for() {
+    let upstream = saying("Set-Cookie: id=1; Path=/").await;
+    for (edits, left) in [
+        (HeaderEdits::new(), Some("id=1; Path=/shop")),
+        (HeaderEdits::new().remove("set-cookie"), None),
+        (HeaderEdits::new().set("set-cookie", "id=2"), Some("id=2")),
+    ] {
+        let proxy = to(&upstream)
+            .sticky(Sticky::new().name("home"))
+            .rewrites(Rewrites::new().prefix_cookies(true))
+            .response_headers(edits);
+        let answer = at_shop(proxy, "/shop/x").await;
+        let mut cookies = all(answer.headers(), "set-cookie");
+        let own = cookies.pop().unwrap();
+        assert!(own.starts_with("home="), "{own}");
+        assert!(own.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{own}");
+        assert_eq!(cookies.first().map(String::as_str), left);
+    }
 }
 
 #[tokio::test]
