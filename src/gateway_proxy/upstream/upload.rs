@@ -12,8 +12,8 @@ use http::HeaderMap;
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
 
-use super::{http1::head, stream::Stream};
-use crate::{Body, BoxError, Error, ErrorKind, semantics::hop};
+use super::{http1::head, stream::Stream, trailers};
+use crate::{Body, BoxError, Error, ErrorKind};
 
 /// How many pieces are written before the answer is looked at. A body that never pauses, and an
 /// upstream that takes it as fast, would hide what the upstream says and stop the clock.
@@ -159,7 +159,7 @@ impl Upload {
         };
         match frame.into_data() {
             Ok(data) => self.push(data)?,
-            Err(frame) => self.end(frame.into_trailers().ok().and_then(passable))?,
+            Err(frame) => self.end(frame.into_trailers().ok().and_then(trailers::of_request))?,
         }
         // One write less when this was the last of it.
         if self.coding == Coding::Length(0) {
@@ -234,19 +234,6 @@ impl Upload {
         self.is_unflushed = flushed.is_pending();
         flushed
     }
-}
-
-/// What may pass of trailers: RFC 9110 §6.5.1 forbids those that frame, route, or identify.
-pub(super) fn passable(mut trailers: HeaderMap) -> Option<HeaderMap> {
-    let condemned: Vec<_> = trailers
-        .keys()
-        .filter(|name| !hop::is_forwardable_trailer(name))
-        .cloned()
-        .collect();
-    for name in condemned {
-        trailers.remove(name);
-    }
-    (!trailers.is_empty()).then_some(trailers)
 }
 
 /// The body of the request broke off, and says why if it is one of this crate.
