@@ -5,13 +5,15 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-
 #[cfg(unix)]
-use tokio::net::UnixStream;
+use std::{path::Path, time::Duration};
+
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+#[cfg(unix)]
+use tokio::{net::UnixStream, time::sleep};
 
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
@@ -90,6 +92,24 @@ impl Stream {
             Self::Tls(stream) => return stream.get_ref().is_silent_below(),
         };
         matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// A TCP connection waits until there is room in the backlog, and so does this one; the limit on
+/// connecting is the caller's.
+///
+/// connect(2) of Linux: for nonblocking UNIX domain sockets, EAGAIN says that "the connection
+/// cannot be completed immediately". Nothing tells when it can.
+#[cfg(unix)]
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    const LONGEST: Duration = Duration::from_millis(50);
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match UnixStream::connect(path).await {
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
+            connected => return connected,
+        }
+        pause = (pause * 2).min(LONGEST);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "serve")]
 mod answers;
+#[cfg(unix)]
+mod backlog;
 mod balancing;
 mod both_ways;
 mod cancel;
