@@ -52,20 +52,33 @@ impl Stream {
                 Ok(Self::Tcp(stream))
             }
             #[cfg(unix)]
-            Place::Unix { path } => Ok(Self::Unix(UnixStream::connect(path).await?)),
+            Place::Unix { path } => Ok(Self::Unix(connect_unix(path).await?)),
             #[cfg(not(unix))]
             Place::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    /// Whether the peer has neither closed the connection nor said anything unasked. The kernel
-    /// is asked, not the runtime, which may not have looked since.
+    /// Whether the peer has neither closed the connection nor said anything unasked. On Unix the
+    /// kernel is asked, not the runtime, which may not have looked since.
+    ///
+    /// Inside TLS, what the runtime knows of is read first. A session ticket that it does not know
+    /// of yet costs the connection.
     pub(super) fn is_silent(&mut self) -> bool {
         #[cfg(feature = "tls")]
-        if let Self::Tls(stream) = self {
-            return stream.is_silent();
+        if let Self::Tls(stream) = self
+            && !stream.is_silent()
+        {
+            return false;
         }
         self.is_silent_below()
+    }
+
+    /// Whether an error of a write may hide that a part of it got out: TLS writes several times.
+    pub(super) fn may_fail_in_part(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return matches!(self, Self::Tls(_));
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     #[cfg(unix)]

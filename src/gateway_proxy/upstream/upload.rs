@@ -37,7 +37,7 @@ pub(super) struct Upload {
     coding: Coding,
     /// Whether the body waits until the upstream has said that it wants it.
     is_held: bool,
-    /// Whether a byte was written.
+    /// Whether a byte was written, or may have been.
     was_taken: bool,
     /// Whether what was written may still be on this side (TLS).
     is_unflushed: bool,
@@ -211,7 +211,10 @@ impl Upload {
 
     fn write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let pieces = self.queue.each_ref().map(|piece| IoSlice::new(piece));
-        let written = Pin::new(stream).poll_write_vectored(cx, &pieces);
+        let written = Pin::new(&mut *stream).poll_write_vectored(cx, &pieces);
+        if matches!(written, Poll::Ready(Err(_))) {
+            self.was_taken |= stream.may_fail_in_part();
+        }
         let Poll::Ready(written) = written? else {
             return Poll::Pending;
         };
