@@ -66,7 +66,9 @@ impl Default for Upload {
 
 impl Upload {
     pub(super) fn new(head: BytesMut, body: Body, coding: Coding, is_held: bool) -> Self {
-        let is_over = coding != Coding::Chunked && body.is_end_stream();
+        // A client of HTTP/2 may say the end of an empty body later, and nobody waits for that.
+        let is_over =
+            coding == Coding::Length(0) || coding != Coding::Chunked && body.is_end_stream();
         Self {
             queue: [head.freeze(), Bytes::new(), Bytes::new(), Bytes::new()],
             body: (!is_over).then_some(body),

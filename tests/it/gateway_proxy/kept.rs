@@ -1,11 +1,19 @@
 //! Which connections may be kept, and what is done before there is a request.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use http_body::{Frame, SizeHint};
 use tokio::time::timeout;
-use tower_gateway::gateway_proxy::{self, HealthCheck};
+use tower_gateway::{
+    BoxError,
+    gateway_proxy::{self, HealthCheck},
+};
 
-use super::{call, get, text, to};
+use super::{call, get, post, text, to};
 use crate::support::{raw::PATIENCE, upstream::Upstream};
 
 /// RFC 9110 §15.3.5: "A 204 response is terminated by the end of the header section; it cannot
@@ -99,4 +107,34 @@ async fn a_server_that_is_removed_is_looked_after_no_more() {
         }
     };
     timeout(PATIENCE, fewer).await.unwrap();
+}
+
+/// The body of a request that is empty, and whose end its client has yet to say.
+struct EmptyForNow;
+
+impl http_body::Body for EmptyForNow {
+    type Data = bytes::Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<bytes::Bytes>, BoxError>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(0)
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_no_bytes_is_over_before_its_end_is_said() {
+    let upstream = Upstream::echo().await;
+    let proxy = to(&upstream).stream_requests();
+    let response = call(&proxy, post("/", "").map(|_| EmptyForNow)).await;
+    assert_eq!(response.status(), 200);
+    text(response).await;
+    text(call(&proxy, get("/")).await).await;
+    assert_eq!(upstream.counts().accepted, 1);
 }
