@@ -9,11 +9,11 @@ use std::{
 use http_body::{Frame, SizeHint};
 use tokio::time::timeout;
 use tower_gateway::{
-    BoxError,
+    BoxError, ErrorKind, GatewayProxy,
     gateway_proxy::{self, HealthCheck},
 };
 
-use super::{call, get, post, text, to};
+use super::{call, get, kind, post, text, to};
 use crate::support::{raw::PATIENCE, upstream::Upstream};
 
 /// RFC 9110 §15.3.5: "A 204 response is terminated by the end of the header section; it cannot
@@ -137,4 +137,29 @@ async fn a_body_of_no_bytes_is_over_before_its_end_is_said() {
     text(response).await;
     text(call(&proxy, get("/")).await).await;
     assert_eq!(upstream.counts().accepted, 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_said_in_uwsgi_takes_no_connection_and_waits_for_none() {
+    let upstream =
+        Upstream::spawn(|mut conn| async move { while conn.fill().await.is_some() {} }).await;
+    let proxy = GatewayProxy::to(&format!("uwsgi://{}", upstream.addr)).unwrap();
+    let proxy = proxy.max_connections(1);
+    let handle = proxy.handle();
+    let mut large = get("/");
+    let value = "x".repeat(64 << 10).parse().unwrap();
+    large.headers_mut().insert("x-large", value);
+    let asked = call(&proxy, large).await;
+    assert_eq!(kind(&asked), Some(ErrorKind::RequestHeadTooLarge));
+    assert_eq!(call(&proxy, get("/%2570rivate")).await.status(), 400);
+    assert_eq!(handle.upstreams()[0].connected, 0);
+
+    let holder = tokio::spawn({
+        let proxy = proxy.clone();
+        async move { call(&proxy, get("/")).await }
+    });
+    upstream.until(|counts| counts.accepted == 1).await;
+    let refused = timeout(PATIENCE, call(&proxy, get("/%2570rivate"))).await;
+    assert_eq!(refused.unwrap().status(), 400);
+    holder.abort();
 }
