@@ -354,6 +354,12 @@ impl GatewayProxy {
     /// byte was taken is not tried again. The spool's limit and timeout still hold. A body of
     /// unknown length is collected all the same for an upstream that speaks uwsgi, which has to be
     /// told one.
+    ///
+    /// An answer that begins before the request is over, and is not read ahead (see
+    /// [`Buffering`](super::Buffering)), moves the rest of the request on while its client reads it.
+    /// A client that reads nothing before all is sent stands still over HTTP/1.1 and uwsgi when the
+    /// buffers of the sockets between are full, until the server's own limit on sending ends it. Over
+    /// HTTP/2 the request goes on by itself.
     pub fn stream_requests(self) -> Self {
         self.with(|config| config.streams = Streams::All)
     }

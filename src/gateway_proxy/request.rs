@@ -11,13 +11,13 @@ use hyper::upgrade::OnUpgrade;
 use super::upstream::http2;
 use super::{
     HealthCheck, HostPolicy,
-    content::{Content, trailers_of},
+    content::Content,
     identity::{Client, identify},
     layer::Config,
     seen::Seen,
     server::Server,
     upgrade::{Extended, is_extended},
-    upstream::{Speech, http1, uwsgi},
+    upstream::{Coding, Speech, http1, uwsgi},
 };
 use crate::{
     Body, BoxError, Error, ErrorKind,
@@ -169,30 +169,25 @@ impl Head {
         }
         let headers = &mut self.headers;
         let had_length = headers.remove(header::CONTENT_LENGTH).is_some();
-        let length = match content {
-            Content::Empty => (had_length || has_content_by_nature(&self.method)).then_some(0),
-            Content::Spooled(spooled) => {
-                let trailers = trailers_of(spooled);
-                if !trailers.is_empty() {
-                    self.length = Some(spooled.len());
+        self.length = content.length();
+        let length = match content.coding() {
+            Coding::Chunked => {
+                if let Some(trailers) = content.trailers() {
                     headers.remove(header::TRAILER);
                     for name in trailers.keys() {
                         headers.append(header::TRAILER, HeaderValue::from(name.clone()));
                     }
-                    return chunked(headers);
                 }
-                Some(spooled.len())
+                let chunked = HeaderValue::from_static("chunked");
+                headers.insert(header::TRANSFER_ENCODING, chunked);
+                return;
             }
-            Content::Streamed(body) => match http_body::Body::size_hint(body).exact() {
-                None => return chunked(headers),
-                length => length,
-            },
-            Content::Gone => None,
+            Coding::Length(length) => length,
         };
         // RFC 9112 §7.1.2: trailers come with the chunked coding only.
         headers.remove(header::TRAILER);
-        self.length = length;
-        if let Some(length) = length {
+        if self.length.is_some() || had_length || has_content_by_nature(&self.method) {
+            self.length = Some(length);
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
     }
@@ -284,13 +279,6 @@ impl Head {
     pub(super) fn holds(&self, content: &Content) -> bool {
         self.awaits_continue && matches!(content, Content::Streamed(_))
     }
-}
-
-fn chunked(headers: &mut HeaderMap) {
-    headers.insert(
-        header::TRANSFER_ENCODING,
-        HeaderValue::from_static("chunked"),
-    );
 }
 
 /// The host that a request is for. What has not one meaning is refused.

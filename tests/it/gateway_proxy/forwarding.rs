@@ -181,7 +181,7 @@ async fn request_trailers_pass() {
 async fn response_trailers_pass_to_a_client_that_wants_them() {
     let upstream = Upstream::saying(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
-         2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n",
+         2\r\nok\r\n0\r\nX-Sum: 42\r\nmy_key-bin: 1\r\nSet-Cookie: a=b\r\n\r\n",
     )
     .await;
     let mut request = get("/");
@@ -192,7 +192,12 @@ async fn response_trailers_pass_to_a_client_that_wants_them() {
     assert_eq!(response.headers()["trailer"], "X-Sum");
     assert!(!response.headers().contains_key("transfer-encoding"));
     let body = response.into_body().collect().await.unwrap();
-    assert_eq!(body.trailers().unwrap()["x-sum"], "42");
+    let trailers = body.trailers().unwrap();
+    assert_eq!(
+        (trailers.len(), &trailers["x-sum"]),
+        (2, &"42".parse().unwrap())
+    );
+    assert_eq!(trailers["my_key-bin"], "1");
     assert_eq!(body.to_bytes(), "ok");
 }
 
