@@ -8,7 +8,7 @@ use super::{ForwardedHeaders, layer::Config, request::remove_if};
 use crate::{
     ClientAddr, PeerAddr,
     semantics::{
-        forwarded::{self, Identity, Node},
+        forwarded::{self, Identity},
         mount,
     },
 };
@@ -49,7 +49,7 @@ pub(super) fn identify(
     if !config.trusts(peer) {
         remove_if(headers, forwarded::is_identity);
     }
-    let mut identity = known(config, headers, peer);
+    let mut identity = config.trust.identity(headers, peer);
     let addr = identity.client();
     let is_own = peer.is_some_and(|peer| peer.ip() == addr);
     if let Some(host) = host.filter(|host| !host.is_empty()) {
@@ -98,33 +98,5 @@ pub(super) fn client_addr(
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Option<ClientAddr> {
-    let identity = known(config, headers, PeerAddr::of(extensions));
-    identity.client().map(ClientAddr)
-}
-
-/// What is known by the peer, and by what it says if it is trusted.
-fn known(config: &Config, headers: &HeaderMap, peer: Option<PeerAddr>) -> Identity {
-    let is_trusted = |node: &Node| matches!(node, Node::Ip(ip) if config.trusts_ip(*ip));
-    let mut identity = match config.trusts(peer) {
-        true => Identity::read(headers, is_trusted),
-        false => Identity::default(),
-    };
-    let peer = peer.and_then(|peer| peer.ip());
-    identity.chain.extend(peer.map(Node::Ip));
-    identity
-}
-
-impl Config {
-    /// Whether what this peer says of others is believed. What is unknown is not trusted.
-    fn trusts(&self, peer: Option<PeerAddr>) -> bool {
-        match peer {
-            None => false,
-            Some(PeerAddr::Unix(_)) => self.trusts_unix_peers,
-            Some(peer) => peer.ip().is_some_and(|ip| self.trusts_ip(ip)),
-        }
-    }
-
-    fn trusts_ip(&self, ip: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(&ip))
-    }
+    config.trust.client(headers, extensions).map(ClientAddr)
 }

@@ -11,16 +11,14 @@ mod upstream;
 use std::{sync::Arc, time::Duration};
 
 use http::uri::{Authority, Scheme};
-use ipnet::IpNet;
+
 use tokio::time::Instant;
 use tower_layer::Layer;
 
 #[cfg(feature = "tls")]
 use self::tls::Tls;
-pub use self::{
-    identity::{ForwardedHeaders, InvalidNetwork},
-    upstream::Upstream,
-};
+
+pub use self::{identity::ForwardedHeaders, upstream::Upstream};
 use super::{
     AccelFields, Balance, Buffering, Ejection, ErrorAnswers, GatewayProxyService, Handle, HashKey,
     HeaderEdits, HealthCheck, NamedFiles, Retries, Rewrites, Sticky, background::Background,
@@ -30,7 +28,7 @@ use super::{
 use crate::{
     PathPolicy,
     body::spool::Spool,
-    semantics::{host, mount::Prefix, via::Pseudonym},
+    semantics::{host, mount::Prefix, trust::Trust, via::Pseudonym},
 };
 
 /// Passes requests to an application server. See the [module docs](super) for an example.
@@ -61,8 +59,7 @@ pub(super) struct Config {
     pub(super) host: HostPolicy,
     pub(super) forwarded: ForwardedHeaders,
     pub(super) scheme: Scheme,
-    pub(super) trusted: Vec<IpNet>,
-    pub(super) trusts_unix_peers: bool,
+    pub(super) trust: Trust,
     pub(super) drops_ambiguous_names: bool,
     pub(super) via: Option<Pseudonym>,
     pub(super) forwards_trace: bool,
@@ -123,8 +120,7 @@ impl Config {
             host: HostPolicy::Keep,
             forwarded: ForwardedHeaders::Both,
             scheme: Scheme::HTTP,
-            trusted: Vec::new(),
-            trusts_unix_peers: false,
+            trust: Trust::nobody(),
             drops_ambiguous_names: true,
             via: Some(Pseudonym::numbered(fastrand::u32(..))),
             forwards_trace: false,

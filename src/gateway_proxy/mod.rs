@@ -298,8 +298,9 @@ pub use self::{
     balance::{Balance, HashKey, SameSite, Sticky},
     handle::{Handle, UpstreamErrors, UpstreamHealth, UpstreamStatus},
     health::{Ejection, HealthCheck},
-    layer::{ForwardedHeaders, GatewayProxy, HostPolicy, InvalidNetwork, Upstream},
+    layer::{ForwardedHeaders, GatewayProxy, HostPolicy, Upstream},
     retry::Retries,
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},
     upstream::InvalidUpstream,
 };
+pub use crate::semantics::trust::InvalidNetwork;

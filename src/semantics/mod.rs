@@ -7,11 +7,15 @@
 pub mod cgi;
 #[cfg(feature = "static-files")]
 pub mod conditional;
-#[cfg(feature = "gateway-proxy")]
+#[cfg(any(feature = "concurrency-limit", feature = "gateway-proxy"))]
 pub mod forwarded;
-#[cfg(feature = "gateway-proxy")]
+#[cfg(any(feature = "concurrency-limit", feature = "gateway-proxy"))]
 pub mod hop;
-#[cfg(any(feature = "gateway-proxy", feature = "serve"))]
+#[cfg(any(
+    feature = "concurrency-limit",
+    feature = "gateway-proxy",
+    feature = "serve"
+))]
 pub mod host;
 #[cfg(feature = "gateway-proxy")]
 pub mod max_forwards;
@@ -27,4 +31,6 @@ pub mod retry_after;
 pub mod rewrite;
 #[cfg(any(feature = "gateway-proxy", feature = "static-files"))]
 pub mod send_file;
+#[cfg(any(feature = "concurrency-limit", feature = "gateway-proxy"))]
+pub mod trust;
 pub mod via;

@@ -1,11 +1,9 @@
 //! What can be said of who asks.
 
-use std::{error, fmt, net::IpAddr};
-
 use http::uri::Scheme;
-use ipnet::IpNet;
 
 use super::GatewayProxy;
+use crate::semantics::trust::InvalidNetwork;
 
 /// Which fields tell the upstream who asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,31 +53,12 @@ impl GatewayProxy {
     ///
     /// If it is neither a network nor an address.
     pub fn trust(self, network: &str) -> Result<Self, InvalidNetwork> {
-        let parsed = network
-            .parse::<IpNet>()
-            .or_else(|_| network.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_invalid| InvalidNetwork(network.to_owned()))?;
-        Ok(self.with(|config| config.trusted.push(parsed)))
+        let trust = self.shared.config.trust.clone().network(network)?;
+        Ok(self.with(|config| config.trust = trust))
     }
 
     /// Whether peers on a Unix socket are believed. Defaults to `false`.
     pub fn trust_unix_peers(self, trust: bool) -> Self {
-        self.with(|config| config.trusts_unix_peers = trust)
+        self.with(|config| config.trust = config.trust.clone().unix_peers(trust))
     }
 }
-
-/// A text that is neither a network in CIDR notation nor an IP address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidNetwork(String);
-
-impl fmt::Display for InvalidNetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is neither a network, as in 10.0.0.0/8, nor an IP address",
-            self.0
-        )
-    }
-}
-
-impl error::Error for InvalidNetwork {}
