@@ -66,6 +66,10 @@ pub enum ErrorKind {
     QueueFull,
     /// The wait for a permit took too long: 503.
     QueueTimeout,
+    /// Too many requests of this client (or whatever is counted) are running or waiting: 429.
+    KeyLimit,
+    /// No new requests are let in: 503.
+    Draining,
     /// No connection to the upstream came free in time: 503.
     UpstreamBusy,
     /// There is no upstream to ask: all are taken out, or drained: 503.
@@ -102,6 +106,8 @@ impl ErrorKind {
             Io => "io",
             QueueFull => "queue_full",
             QueueTimeout => "queue_timeout",
+            KeyLimit => "key_limit",
+            Draining => "draining",
             UpstreamBusy => "upstream_busy",
             UpstreamUnavailable => "upstream_unavailable",
             UpstreamConnect => "upstream_connect",
@@ -160,8 +166,9 @@ impl Error {
             | RequestHeadTooLarge
             | UnknownTransferCoding
             | UnsupportedMethod
-            | MethodNotAllowed => Fault::Client,
-            LoopDetected | Service | Io | QueueFull | QueueTimeout | UpstreamBusy
+            | MethodNotAllowed
+            | KeyLimit => Fault::Client,
+            LoopDetected | Service | Io | QueueFull | QueueTimeout | Draining | UpstreamBusy
             | UpstreamUnavailable => Fault::Gateway,
             UpstreamConnect
             | UpstreamConnectTimeout
@@ -180,6 +187,8 @@ impl Error {
             self.kind,
             QueueFull
                 | QueueTimeout
+                | KeyLimit
+                | Draining
                 | UpstreamBusy
                 | UpstreamUnavailable
                 | UpstreamConnect
@@ -200,7 +209,8 @@ impl Error {
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             LoopDetected => StatusCode::LOOP_DETECTED,
             Service | Io => StatusCode::INTERNAL_SERVER_ERROR,
-            QueueFull | QueueTimeout | UpstreamBusy | UpstreamUnavailable => {
+            KeyLimit => StatusCode::TOO_MANY_REQUESTS,
+            QueueFull | QueueTimeout | Draining | UpstreamBusy | UpstreamUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             UpstreamConnect | UpstreamReset | UpstreamProtocol => StatusCode::BAD_GATEWAY,
@@ -233,6 +243,8 @@ impl fmt::Display for Error {
             Io => "a local file could not be read or written",
             QueueFull => "too many requests are waiting",
             QueueTimeout => "the request waited too long for its turn",
+            KeyLimit => "too many requests of this client at once",
+            Draining => "no new requests are let in",
             UpstreamBusy => "no connection to the upstream came free in time",
             UpstreamUnavailable => "there is no upstream to ask",
             UpstreamConnect => "the upstream could not be reached",

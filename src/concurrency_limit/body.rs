@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::layer::Permit;
+use super::{layer::LimitUntil, limit::Permit};
 use crate::body::Hold;
 
 pin_project! {
@@ -35,12 +35,20 @@ pin_project! {
 #[derive(Debug)]
 pub(super) enum Held {
     /// By the response alone.
-    Alone { _permit: Permit },
+    Alone { permit: Permit },
     /// By the response and by who may carry on a connection that is upgraded.
     Shared { _permit: Arc<Permit> },
 }
 
 impl Held {
+    /// Whether the request is over when the head of its answer is there.
+    pub(super) fn ends_with_head(&self) -> bool {
+        match self {
+            Self::Alone { permit } => permit.until() == LimitUntil::Head,
+            Self::Shared { .. } => false,
+        }
+    }
+
     /// Splits the permit, so that `extensions` holds it as well.
     pub(super) fn share(permit: Permit, extensions: &mut http::Extensions) -> Self {
         let permit = Arc::new(permit);
@@ -54,9 +62,9 @@ impl Held {
 }
 
 impl<B: http_body::Body> ResponseBody<B> {
-    pub(super) fn inner(body: B, permit: Held) -> Self {
+    pub(super) fn inner(body: B, permit: Option<Held>) -> Self {
         // A server need not poll a body that is over: let go now.
-        let permit = (!body.is_end_stream()).then_some(permit);
+        let permit = permit.filter(|_| !body.is_end_stream());
         Self {
             kind: Kind::Inner { body, permit },
         }
@@ -64,11 +72,9 @@ impl<B: http_body::Body> ResponseBody<B> {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn answer(text: &'static str) -> Self {
+    pub(super) fn answer(text: Bytes) -> Self {
         Self {
-            kind: Kind::Answer {
-                text: Bytes::from_static(text.as_bytes()),
-            },
+            kind: Kind::Answer { text },
         }
     }
 }

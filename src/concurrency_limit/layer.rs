@@ -1,38 +1,69 @@
-use std::{sync::Arc, time::Duration};
+//! What you can say to a limit.
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Response, request::Parts};
 use tower_layer::Layer;
 
-use super::service::ConcurrencyLimitService;
+use super::{
+    LimitHandle, Rejection,
+    class::LimitClass,
+    key::LimitKey,
+    limit::Limit,
+    line::{Overload, PerKey, Rules},
+    service::ConcurrencyLimitService,
+};
 
 /// Lets a number of requests in at once. See the [module docs](super) for an example.
 ///
-/// Clones share one limit. A setter makes a new limit of its own, so set up first, then clone.
+/// Clones, and the services it makes, share one limit. A setter makes a new limit of its own, so
+/// set up first, then clone, and ask for a [`handle`](Self::handle).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ConcurrencyLimit {
     limit: Arc<Limit>,
 }
 
-/// One limit, shared by every service of a layer.
-#[derive(Debug)]
-pub(super) struct Limit {
-    pub(super) config: Config,
-    /// Hands permits out first come, first served; a waiter that leaves gives its place on.
-    permits: Arc<Semaphore>,
-    /// One permit for each place in the queue.
-    places: Arc<Semaphore>,
-    /// Whether the latest request that found no permit at once was turned away: so that an
-    /// overload is one warning, not one for each request.
-    overloaded: std::sync::atomic::AtomicBool,
+/// For how long a request counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LimitUntil {
+    /// Until the head of its answer is there: for work that is done by then.
+    Head,
+    /// Until the body of its answer is over, or the connection that it upgraded. The default.
+    #[default]
+    Body,
+    /// As with `Body`, and for as long as somebody keeps the request's [`Hold`](crate::body::Hold), which each
+    /// request then has among its extensions: for work that goes on behind the answer.
+    ///
+    /// Cost: two allocations for each request.
+    Guard,
 }
 
-#[derive(Clone, Debug)]
+pub(super) type Predicate = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+pub(super) type Cost = Arc<dyn Fn(&Parts) -> usize + Send + Sync>;
+pub(super) type Answer = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
+
+#[derive(Clone)]
 pub(super) struct Config {
-    max: usize,
+    pub(super) name: Arc<str>,
+    pub(super) max: usize,
     queue: usize,
-    pub(super) queue_timeout: Duration,
+    queue_timeout: Duration,
+    overload: Option<Overload>,
+    per_key: Option<usize>,
+    key_queue: Option<usize>,
+    pub(super) key: Option<LimitKey>,
+    /// The most urgent first; those that are as urgent as each other in the order of being given.
+    pub(super) classes: Vec<LimitClass>,
+    pub(super) cost: Option<Cost>,
+    pub(super) bypass: Option<Predicate>,
+    pub(super) until: LimitUntil,
     pub(super) retry_after: Duration,
+    pub(super) retry_jitter: Duration,
+    pub(super) answer: Option<Answer>,
+    pub(super) is_dry_run: bool,
 }
 
 impl ConcurrencyLimit {
@@ -42,84 +73,198 @@ impl ConcurrencyLimit {
     ///
     /// # Panics
     ///
-    /// If `max` is zero, or more than `usize::MAX >> 3`.
+    /// If `max` is zero.
     #[track_caller]
     pub fn new(max: usize) -> Self {
         assert!(
             max > 0,
             "a concurrency limit of zero admits nothing: give at least 1"
         );
-        assert_in_range(max);
-        Self::with(Config {
+        Self::of(Config {
+            name: "default".into(),
             max,
             queue: 256,
             queue_timeout: Duration::from_secs(5),
+            overload: None,
+            per_key: None,
+            key_queue: None,
+            key: None,
+            classes: Vec::new(),
+            cost: None,
+            bypass: None,
+            until: LimitUntil::Body,
             retry_after: Duration::from_secs(1),
+            retry_jitter: Duration::from_secs(1),
+            answer: None,
+            is_dry_run: false,
         })
+    }
+
+    /// What it is called in the log and the metrics. Defaults to `default`.
+    pub fn name(self, name: &str) -> Self {
+        self.with(|config| config.name = name.into())
     }
 
     /// How many requests may wait for their turn, first come, first served. Zero: none waits.
     /// Defaults to 256.
     ///
-    /// A waiting request costs its head, and two allocations for its place.
-    ///
-    /// # Panics
-    ///
-    /// If it is more than `usize::MAX >> 3`.
-    #[track_caller]
+    /// A waiting request costs its head, a timer, and its place in the line.
     pub fn queue(self, length: usize) -> Self {
-        assert_in_range(length);
-        Self::with(Config {
-            queue: length,
-            ..self.limit.config.clone()
-        })
+        self.with(|config| config.queue = length)
     }
 
     /// How long a request may wait for its turn. Defaults to 5 seconds.
     ///
     /// Longer than a client's patience is work for nobody.
     pub fn queue_timeout(self, timeout: Duration) -> Self {
-        Self::with(Config {
-            queue_timeout: timeout,
-            ..self.limit.config.clone()
+        self.with(|config| config.queue_timeout = timeout)
+    }
+
+    /// Lets the newest go first once there has been somebody in the queue for `after` without a
+    /// pause, and lets nobody who comes then wait longer than `patience`. When the queue is full, who
+    /// has waited longest leaves his place to the newcomer. By default the order is always that of
+    /// coming.
+    ///
+    /// For clients that go away: in an overload that lasts, first come, first served means that
+    /// everybody is served too late. Facebook's values for services behind services are 100 ms and
+    /// 5 ms (Maurer, "Fail at Scale", ACM Queue 13(8), 2015, after CoDel); for browsers, a `patience` of
+    /// a second is little enough.
+    pub fn newest_first_after(self, after: Duration, patience: Duration) -> Self {
+        self.with(|config| config.overload = Some(Overload { after, patience }))
+    }
+
+    /// Lets at most `max` requests of one key in at once, beside the limit for all: of one client,
+    /// for one. By default nothing is counted by key.
+    ///
+    /// One who finds his own share used up waits, as long as no more than
+    /// [`key_queue`](Self::key_queue) of his key do; those of other keys go past him. Keys that wait take
+    /// turns, however many requests each of them has. Turned away for his key, one gets 429.
+    ///
+    /// Cost: each request takes a lock twice, and its key is looked up in a table, in which there are those keys that
+    /// have a request in here right now: never more than the limit and the queue are long.
+    ///
+    /// # Panics
+    ///
+    /// If `max` is zero.
+    #[track_caller]
+    pub fn per_key(self, max: usize, key: LimitKey) -> Self {
+        assert!(
+            max > 0,
+            "a limit of zero for each key admits nothing: give at least 1"
+        );
+        self.with(|config| {
+            config.per_key = Some(max);
+            config.key = Some(key);
         })
+    }
+
+    /// How many requests of one key may wait. Defaults to a quarter of the queue, so that nobody has
+    /// it to himself, and at least 1 if there is a queue.
+    pub fn key_queue(self, length: usize) -> Self {
+        self.with(|config| config.key_queue = Some(length))
+    }
+
+    /// Tells some of the requests apart: how urgent they are, and how much is kept for them. None by
+    /// default; may be given more than once, and all requests that no class takes are a class too.
+    ///
+    /// Cost: each request takes a lock twice.
+    ///
+    /// # Panics
+    ///
+    /// If what is kept for all classes together is more than the limit.
+    #[track_caller]
+    pub fn class(self, class: LimitClass) -> Self {
+        let limit = self.with(|config| config.classes.push(class));
+        let config = &limit.limit.config;
+        let reserved = config.classes.iter().map(|class| class.reserve);
+        let reserved = reserved.fold(0usize, usize::saturating_add);
+        assert!(
+            reserved <= config.max,
+            "{reserved} of a limit of {} are reserved: reserve less",
+            config.max
+        );
+        limit
+    }
+
+    /// How much of the limit a request takes. Defaults to 1 for each; 0 counts as 1, and what takes
+    /// more than the whole limit goes in alone.
+    pub fn cost<F>(self, cost: F) -> Self
+    where
+        F: Fn(&Parts) -> usize + Send + Sync + 'static,
+    {
+        self.with(|config| config.cost = Some(Arc::new(cost)))
+    }
+
+    /// Lets those requests past for which this is true, and does not count them: health checks, CORS
+    /// preflights. None by default.
+    pub fn bypass<F>(self, is_exempt: F) -> Self
+    where
+        F: Fn(&Parts) -> bool + Send + Sync + 'static,
+    {
+        self.with(|config| config.bypass = Some(Arc::new(is_exempt)))
+    }
+
+    /// For how long a request counts. Defaults to [`LimitUntil::Body`].
+    pub fn until(self, until: LimitUntil) -> Self {
+        self.with(|config| config.until = until)
     }
 
     /// What `Retry-After` tells those who were turned away, rounded up to seconds. Defaults to
     /// 1 second.
     pub fn retry_after(self, delay: Duration) -> Self {
-        Self::with(Config {
-            retry_after: delay,
-            ..self.limit.config.clone()
-        })
+        self.with(|config| config.retry_after = delay)
     }
 
-    /// How many requests are let in right now.
+    /// How much longer, by chance, `Retry-After` tells some of them to wait, so that they do not all
+    /// come again together. In whole seconds; defaults to 1 second: half of them are told 1, half 2.
+    pub fn retry_jitter(self, jitter: Duration) -> Self {
+        self.with(|config| config.retry_jitter = jitter)
+    }
+
+    /// The answer to those who are turned away, in place of a short text. `Cache-Control: no-store`
+    /// and `Retry-After` are added where they are missing, and the reason as an extension.
+    pub fn answer<F>(self, answer: F) -> Self
+    where
+        F: Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
+    {
+        self.with(|config| config.answer = Some(Arc::new(answer)))
+    }
+
+    /// Turns nobody away, but counts and tells who would have been, or would have had to wait: to
+    /// find the right limit. Defaults to `false`; [`LimitHandle::set_dry_run`] changes it at run time.
+    pub fn dry_run(self, is_dry_run: bool) -> Self {
+        self.with(|config| config.is_dry_run = is_dry_run)
+    }
+
+    /// What is done with the limit while it is in use.
+    #[must_use]
+    pub fn handle(&self) -> LimitHandle {
+        LimitHandle::new(Arc::clone(&self.limit))
+    }
+
+    /// How much of the limit is in use right now.
     #[must_use]
     pub fn in_use(&self) -> usize {
-        self.limit.config.max - self.limit.permits.available_permits()
+        self.limit.gate.in_use()
     }
 
     /// How many requests wait right now.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.limit.config.queue - self.limit.places.available_permits()
+        self.limit.gate.waiting()
     }
 
-    fn with(config: Config) -> Self {
+    fn with(self, set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.limit.config.clone();
+        set(&mut config);
+        Self::of(config)
+    }
+
+    fn of(config: Config) -> Self {
         Self {
             limit: Arc::new(Limit::new(config)),
         }
     }
-}
-
-#[track_caller]
-fn assert_in_range(permits: usize) {
-    let most = Semaphore::MAX_PERMITS;
-    assert!(
-        permits <= most,
-        "{permits} is more than can be counted: give at most {most}"
-    );
 }
 
 impl<S> Layer<S> for ConcurrencyLimit {
@@ -130,45 +275,58 @@ impl<S> Layer<S> for ConcurrencyLimit {
     }
 }
 
-/// Leave to be with the inner service, or to wait for it.
-pub(super) type Permit = OwnedSemaphorePermit;
+impl Config {
+    /// Whether it takes more than the fact that there is a request.
+    pub(super) fn looks_at_requests(&self) -> bool {
+        self.key.is_some()
+            || !self.classes.is_empty()
+            || self.cost.is_some()
+            || self.bypass.is_some()
+    }
 
-impl Limit {
-    fn new(config: Config) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(config.max)),
-            places: Arc::new(Semaphore::new(config.queue)),
-            overloaded: false.into(),
-            config,
+    /// The places of the classes in the line, the most urgent first: of each that was given, and, as
+    /// the last, of all other requests.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let priority = |place: &usize| self.classes.get(*place).map_or(0, |class| class.priority);
+        let mut by_urgency: Vec<_> = (0..=self.classes.len()).collect();
+        by_urgency.sort_by_key(|place| std::cmp::Reverse(priority(place)));
+        let mut order = vec![0; by_urgency.len()];
+        for (place, class) in by_urgency.into_iter().enumerate() {
+            order[class] = place;
+        }
+        order
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        let key_queue = self.queue.div_ceil(4);
+        let mut classes = vec![0; self.classes.len() + 1];
+        for (class, place) in self.classes.iter().zip(self.order()) {
+            classes[place] = class.reserve;
+        }
+        Rules {
+            places: self.queue,
+            patience: self.queue_timeout,
+            overload: self.overload,
+            per_key: self.per_key.map(|max| PerKey {
+                max,
+                places: self.key_queue.unwrap_or(key_queue),
+            }),
+            classes,
         }
     }
+}
 
-    /// A permit, if one is free and nobody waits for it.
-    pub(super) fn try_enter(&self) -> Option<Permit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
-    }
-
-    /// A place in the queue, if one is free.
-    pub(super) fn try_queue(&self) -> Option<Permit> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
-    }
-
-    /// Waits for a permit, behind those who wait already.
-    pub(super) async fn enter(self: Arc<Self>) -> Option<Permit> {
-        // The semaphore is never closed, so this is never `None`.
-        Arc::clone(&self.permits).acquire_owned().await.ok()
-    }
-
-    /// Notes that somebody was turned away; says whether that is news.
-    pub(super) fn note_rejection(&self) -> bool {
-        use std::sync::atomic::Ordering::Relaxed;
-        // Only the log depends on it, so no order is needed.
-        !self.overloaded.swap(true, Relaxed)
-    }
-
-    /// Notes that somebody came in without waiting; says whether that is news.
-    pub(super) fn note_free_entry(&self) -> bool {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.overloaded.load(Relaxed) && self.overloaded.swap(false, Relaxed)
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("name", &self.name)
+            .field("max", &self.max)
+            .field("queue", &self.queue)
+            .field("queue_timeout", &self.queue_timeout)
+            .field("per_key", &self.per_key)
+            .field("key", &self.key)
+            .field("classes", &self.classes)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
     }
 }

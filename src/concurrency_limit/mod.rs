@@ -55,11 +55,26 @@
 //! future, bounds the queue, and answers.
 
 mod body;
+mod class;
+mod gate;
+mod handle;
+mod key;
 mod layer;
+mod limit;
+mod line;
+#[cfg(test)]
+mod model;
+mod rejection;
 mod service;
+mod sync;
 
 pub use self::{
     body::ResponseBody,
-    layer::ConcurrencyLimit,
+    class::LimitClass,
+    handle::{ClassSnapshot, LimitHandle, LimitSnapshot},
+    key::LimitKey,
+    layer::{ConcurrencyLimit, LimitUntil},
+    rejection::{RejectReason, Rejection},
     service::{ConcurrencyLimitService, ResponseFuture},
 };
+pub use crate::semantics::trust::InvalidNetwork;

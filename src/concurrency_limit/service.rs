@@ -7,17 +7,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{Method, Request, Response, Version, header};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower::util::Oneshot;
 use tower_service::Service;
 
 use super::{
+    RejectReason,
     body::{Held, ResponseBody},
-    layer::{Limit, Permit},
+    layer::LimitUntil,
+    limit::{Admission, Limit, Permit, Place},
 };
-use crate::{Error, ErrorKind};
 
 /// A service behind a limit. See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
@@ -47,27 +48,33 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let state = if let Some(permit) = self.limit.try_enter() {
-            if self.limit.note_free_entry() {
-                tracing::info!("the overload is over");
-            }
-            State::admitted(self.inner.clone(), request, permit)
-        } else if let Some(place) = self.limit.try_queue() {
-            State::Queued {
-                turn: Box::pin(Arc::clone(&self.limit).enter()),
-                deadline: Box::pin(sleep(self.limit.config.queue_timeout)),
-                _place: place,
-                waiting: Some((self.inner.clone(), request)),
-            }
-        } else {
-            State::Rejected {
-                kind: ErrorKind::QueueFull,
+        let (admission, request) = match self.limit.config.looks_at_requests() {
+            false => (self.limit.admit(None), request),
+            true => {
+                let (parts, body) = request.into_parts();
+                (
+                    self.limit.admit(Some(&parts)),
+                    Request::from_parts(parts, body),
+                )
             }
         };
-        ResponseFuture {
-            state,
-            limit: Arc::clone(&self.limit),
-        }
+        let state = match admission {
+            Admission::In(permit) => State::admitted(self.inner.clone(), request, permit),
+            Admission::Past => State::Admitted {
+                response: Oneshot::new(self.inner.clone(), request),
+                permit: None,
+            },
+            Admission::Waits(place, patience) => State::Queued {
+                place,
+                deadline: Box::pin(sleep(patience)),
+                waiting: Some((self.inner.clone(), request)),
+            },
+            Admission::Rejected(reason) => State::Rejected {
+                limit: Arc::clone(&self.limit),
+                reason,
+            },
+        };
+        ResponseFuture { state }
     }
 }
 
@@ -81,7 +88,6 @@ pin_project! {
     {
         #[pin]
         state: State<S, ReqBody>,
-        limit: Arc<Limit>,
     }
 }
 
@@ -92,10 +98,8 @@ pin_project! {
         S: Service<Request<ReqBody>>,
     {
         Queued {
-            turn: Pin<Box<dyn Future<Output = Option<Permit>> + Send>>,
+            place: Place,
             deadline: Pin<Box<Sleep>>,
-            // In the queue, until the turn has come.
-            _place: Permit,
             waiting: Option<(S, Request<ReqBody>)>,
         },
         Admitted {
@@ -103,7 +107,7 @@ pin_project! {
             response: Oneshot<S, Request<ReqBody>>,
             permit: Option<Held>,
         },
-        Rejected { kind: ErrorKind },
+        Rejected { limit: Arc<Limit>, reason: RejectReason },
     }
 }
 
@@ -112,10 +116,14 @@ where
     S: Service<Request<ReqBody>>,
 {
     fn admitted(inner: S, mut request: Request<ReqBody>, permit: Permit) -> Self {
-        let permit = if may_upgrade(&request) {
-            Held::share(permit, request.extensions_mut())
-        } else {
-            Held::Alone { _permit: permit }
+        let is_shared = match permit.until() {
+            LimitUntil::Head => false,
+            LimitUntil::Body => may_upgrade(&request),
+            LimitUntil::Guard => true,
+        };
+        let permit = match is_shared {
+            true => Held::share(permit, request.extensions_mut()),
+            false => Held::Alone { permit },
         };
         Self::Admitted {
             response: Oneshot::new(inner, request),
@@ -146,70 +154,47 @@ where
             match this.state.as_mut().project() {
                 // ## Queued => (Admitted | Rejected)
                 StateProj::Queued {
-                    turn,
+                    place,
                     deadline,
                     waiting,
-                    ..
                 } => {
-                    let next = if let Poll::Ready(Some(permit)) = turn.as_mut().poll(cx) {
-                        let (inner, request) =
-                            waiting.take().expect("a queued request is taken once");
-                        State::admitted(inner, request, permit)
-                    } else {
-                        ready!(deadline.as_mut().poll(cx));
-                        State::Rejected {
-                            kind: ErrorKind::QueueTimeout,
+                    let turn = match place.poll(cx) {
+                        Poll::Ready(turn) => turn,
+                        Poll::Pending => {
+                            ready!(deadline.as_mut().poll(cx));
+                            place.give_up()
                         }
+                    };
+                    let next = match turn {
+                        Ok(permit) => {
+                            let (inner, request) =
+                                waiting.take().expect("a queued request is taken once");
+                            State::admitted(inner, request, permit)
+                        }
+                        Err(reason) => State::Rejected {
+                            limit: Arc::clone(place.limit()),
+                            reason,
+                        },
                     };
                     this.state.set(next);
                 }
                 // ## Admitted => the inner service's answer
                 StateProj::Admitted { response, permit } => {
                     let response = ready!(response.poll(cx));
-                    let permit = permit.take().expect("polled after completion");
+                    let permit = permit.take().filter(|permit| !permit.ends_with_head());
                     return Poll::Ready(
                         response
                             .map(|response| response.map(|body| ResponseBody::inner(body, permit))),
                     );
                 }
                 // ## Rejected => an answer of our own
-                StateProj::Rejected { kind } => {
-                    return Poll::Ready(Ok(rejection(this.limit, *kind)));
+                StateProj::Rejected { limit, reason } => {
+                    let response = limit.refusal(*reason);
+                    return Poll::Ready(Ok(response.map(ResponseBody::answer)));
                 }
             }
         }
     }
-}
-
-fn rejection<B>(limit: &Limit, kind: ErrorKind) -> Response<ResponseBody<B>> {
-    let error = Error::new(kind);
-    if limit.note_rejection() {
-        tracing::warn!(reason = %error, "overloaded: requests are turned away");
-    } else {
-        tracing::debug!(reason = %error, "turned a request away");
-    }
-    let status = error.status();
-    let text = status.canonical_reason().unwrap_or_default();
-    let mut response = Response::new(ResponseBody::answer(text));
-    *response.status_mut() = status;
-    response.headers_mut().extend([
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        ),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::RETRY_AFTER, HeaderValue::from(whole_seconds(limit))),
-    ]);
-    response.extensions_mut().insert(error);
-    response
-}
-
-/// RFC 9110 §10.2.3: "Retry-After = HTTP-date / delay-seconds", whole seconds.
-fn whole_seconds(limit: &Limit) -> u64 {
-    let delay = limit.config.retry_after;
-    delay
-        .as_secs()
-        .saturating_add(u64::from(delay.subsec_nanos() > 0))
 }
 
 impl<S, ReqBody> fmt::Debug for ResponseFuture<S, ReqBody>

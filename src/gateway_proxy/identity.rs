@@ -46,7 +46,7 @@ pub(super) fn identify(
     host: Option<&HeaderValue>,
 ) -> Client {
     let peer = PeerAddr::of(extensions);
-    if !config.trusts(peer) {
+    if !config.trust.believes(peer) {
         remove_if(headers, forwarded::is_identity);
     }
     let mut identity = config.trust.identity(headers, peer);

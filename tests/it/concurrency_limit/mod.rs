@@ -219,7 +219,8 @@ async fn nested_limits_are_both_held_by_an_upgraded_connection() {
 async fn who_finds_the_queue_full_is_told_so() {
     let limit = ConcurrencyLimit::new(1)
         .queue(1)
-        .retry_after(Duration::from_millis(2500));
+        .retry_after(Duration::from_millis(2500))
+        .retry_jitter(Duration::ZERO);
     let app = limit.layer(hello());
     let running = app.clone().oneshot(Request::default()).await.unwrap();
     let mut waiting = pin!(app.clone().oneshot(Request::default()));
