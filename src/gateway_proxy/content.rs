@@ -3,11 +3,10 @@
 use http::HeaderMap;
 use http_body_util::BodyExt;
 
-use super::{request::remove_if, upstream::Coding};
+use super::upstream::{Coding, trailers};
 use crate::{
     Body, Error,
     body::spool::{Spool, Spooled},
-    semantics::hop,
 };
 
 /// The body of a request as it goes out.
@@ -56,40 +55,60 @@ impl Content {
 
     /// The body to send, and how its end is told.
     pub(super) fn take(&mut self) -> (Body, Coding) {
-        match self {
-            Self::Empty => (Body::empty(), Coding::Length(0)),
+        let coding = self.coding();
+        let body = match self {
+            Self::Empty | Self::Gone => Body::empty(),
             Self::Spooled(spooled) => {
-                let trailers = trailers_of(spooled);
-                let coding = match trailers.is_empty() {
-                    true => Coding::Length(spooled.len()),
-                    false => Coding::Chunked,
-                };
-                (with_trailers(spooled.body(), trailers), coding)
+                let body = spooled.body();
+                match trailers_of(spooled) {
+                    None => body,
+                    Some(trailers) => {
+                        Body::new(body.with_trailers(std::future::ready(Some(Ok(trailers)))))
+                    }
+                }
             }
-            Self::Streamed(_) | Self::Gone => {
-                let Self::Streamed(body) = std::mem::replace(self, Self::Gone) else {
-                    return (Body::empty(), Coding::Length(0));
-                };
-                let coding = match http_body::Body::size_hint(&body).exact() {
-                    Some(length) => Coding::Length(length),
-                    None => Coding::Chunked,
-                };
-                (body, coding)
+            Self::Streamed(body) => {
+                let body = std::mem::take(body);
+                *self = Self::Gone;
+                body
             }
+        };
+        (body, coding)
+    }
+
+    /// How its end is told to a server that knows more of it than its length. The head says the
+    /// same as the bytes, since both ask here.
+    pub(super) fn coding(&self) -> Coding {
+        match self {
+            Self::Empty | Self::Gone => Coding::Length(0),
+            Self::Spooled(spooled) if self.trailers().is_none() => Coding::Length(spooled.len()),
+            Self::Spooled(_) => Coding::Chunked,
+            Self::Streamed(body) => match http_body::Body::size_hint(body).exact() {
+                Some(length) => Coding::Length(length),
+                None => Coding::Chunked,
+            },
+        }
+    }
+
+    /// How many bytes it has, if that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Empty | Self::Gone => None,
+            Self::Spooled(spooled) => Some(spooled.len()),
+            Self::Streamed(body) => http_body::Body::size_hint(body).exact(),
+        }
+    }
+
+    /// The trailers that will come after it, where they are known.
+    pub(super) fn trailers(&self) -> Option<HeaderMap> {
+        match self {
+            Self::Spooled(spooled) => trailers_of(spooled),
+            _ => None,
         }
     }
 }
 
-fn with_trailers(body: Body, trailers: HeaderMap) -> Body {
-    if trailers.is_empty() {
-        return body;
-    }
-    Body::new(body.with_trailers(std::future::ready(Some(Ok(trailers)))))
-}
-
 /// Those of its trailers that may pass.
-pub(super) fn trailers_of(spooled: &Spooled) -> HeaderMap {
-    let mut trailers = spooled.trailers().cloned().unwrap_or_default();
-    remove_if(&mut trailers, |name| !hop::is_forwardable_trailer(name));
-    trailers
+fn trailers_of(spooled: &Spooled) -> Option<HeaderMap> {
+    spooled.trailers().cloned().and_then(trailers::of_request)
 }

@@ -101,9 +101,9 @@ where
         return Ok(answer);
     }
     let sends_files = SendsFiles::of(&parts.extensions);
-    let (mut head, mut upgrade) = Head::prepare(config, parts)?;
+    let (mut head, mut upgrade) = Head::prepare(config, parts, seen)?;
     let spool = &config.spool;
-    let is_streamed = config.streams(head.path()) || head.is_grpc() || shared.table.speaks_http2();
+    let is_streamed = config.streams(head.path()) || shared.table.speaks_http2();
     let mut content = if body.is_end_stream() {
         Content::Empty
     } else if is_streamed {

@@ -46,16 +46,10 @@ pub(super) fn identify(
     host: Option<&HeaderValue>,
 ) -> Client {
     let peer = PeerAddr::of(extensions);
-    let mut identity = if config.trusts(peer) {
-        Identity::read(headers)
-    } else {
+    if !config.trusts(peer) {
         remove_if(headers, forwarded::is_identity);
-        Identity::default()
-    };
-    if let Some(ip) = peer.and_then(|peer| peer.ip()) {
-        identity.chain.push(Node::Ip(ip));
     }
-    identity.forget_beyond(|ip| config.trusts_ip(ip));
+    let mut identity = known(config, headers, peer);
     let addr = identity.client();
     let is_own = peer.is_some_and(|peer| peer.ip() == addr);
     if let Some(host) = host.filter(|host| !host.is_empty()) {
@@ -76,10 +70,7 @@ pub(super) fn identify(
         .prefix
         .push_str(&mount::external_prefix(extensions, uri.path()));
     match config.forwarded {
-        ForwardedHeaders::Both => {
-            identity.write_x_forwarded(headers);
-            identity.write_forwarded(headers);
-        }
+        ForwardedHeaders::Both => identity.write_both(headers),
         ForwardedHeaders::XForwarded => {
             identity.write_x_forwarded(headers);
             headers.remove(header::FORWARDED);
@@ -107,16 +98,20 @@ pub(super) fn client_addr(
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Option<ClientAddr> {
-    let peer = PeerAddr::of(extensions);
-    if !config.trusts(peer) {
-        return peer?.ip().map(ClientAddr);
-    }
-    let mut identity = Identity::read(headers);
-    identity
-        .chain
-        .extend(peer.and_then(|peer| peer.ip()).map(Node::Ip));
-    identity.forget_beyond(|ip| config.trusts_ip(ip));
+    let identity = known(config, headers, PeerAddr::of(extensions));
     identity.client().map(ClientAddr)
+}
+
+/// What is known by the peer, and by what it says if it is trusted.
+fn known(config: &Config, headers: &HeaderMap, peer: Option<PeerAddr>) -> Identity {
+    let is_trusted = |node: &Node| matches!(node, Node::Ip(ip) if config.trusts_ip(*ip));
+    let mut identity = match config.trusts(peer) {
+        true => Identity::read(headers, is_trusted),
+        false => Identity::default(),
+    };
+    let peer = peer.and_then(|peer| peer.ip());
+    identity.chain.extend(peer.map(Node::Ip));
+    identity
 }
 
 impl Config {

@@ -1,13 +1,14 @@
 //! What you can say to a gateway proxy.
 
 mod answers;
+mod identity;
 mod limits;
 mod several;
 #[cfg(feature = "tls")]
 pub(super) mod tls;
 mod upstream;
 
-use std::{error, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::uri::{Authority, Scheme};
 use ipnet::IpNet;
@@ -16,7 +17,10 @@ use tower_layer::Layer;
 
 #[cfg(feature = "tls")]
 use self::tls::Tls;
-pub use self::upstream::Upstream;
+pub use self::{
+    identity::{ForwardedHeaders, InvalidNetwork},
+    upstream::Upstream,
+};
 use super::{
     AccelFields, Balance, Buffering, Ejection, ErrorAnswers, GatewayProxyService, Handle, HashKey,
     HeaderEdits, HealthCheck, NamedFiles, Retries, Rewrites, Sticky, background::Background,
@@ -26,7 +30,7 @@ use super::{
 use crate::{
     PathPolicy,
     body::spool::Spool,
-    semantics::{mount::Prefix, via::Pseudonym},
+    semantics::{host, mount::Prefix, via::Pseudonym},
 };
 
 /// Passes requests to an application server. See the [module docs](super) for an example.
@@ -101,22 +105,6 @@ pub enum HostPolicy {
     Upstream,
     /// Always this.
     Fixed(Authority),
-}
-
-/// Which fields tell the upstream who asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ForwardedHeaders {
-    /// `X-Forwarded-*` and `Forwarded`, saying the same. The default: frameworks read one or the
-    /// other, and what they do not find they may take from somewhere else.
-    #[default]
-    Both,
-    /// `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix`.
-    XForwarded,
-    /// `Forwarded`, RFC 7239. It has no word for the prefix.
-    Forwarded,
-    /// Neither. What an untrusted client says of itself is removed all the same.
-    Neither,
 }
 
 /// Which request bodies are sent on as they come.
@@ -297,48 +285,22 @@ impl GatewayProxy {
     }
 
     /// What the upstream is told in `Host`. Defaults to [`HostPolicy::Keep`].
+    ///
+    /// # Panics
+    ///
+    /// If a [fixed](HostPolicy::Fixed) one is not a host and an optional port: it has a user name.
+    #[track_caller]
     pub fn host(self, policy: HostPolicy) -> Self {
+        if let HostPolicy::Fixed(authority) = &policy
+            && !host::is_host(authority.as_str().as_bytes())
+        {
+            panic!("{authority} is not a host and an optional port");
+        }
         self.with(|config| config.host = policy)
     }
 
-    /// Which fields tell the upstream who asked. Defaults to [`ForwardedHeaders::Both`], which is
-    /// up to seven fields more in each request.
-    pub fn forwarded(self, families: ForwardedHeaders) -> Self {
-        self.with(|config| config.forwarded = families)
-    }
-
-    /// The scheme by which clients reach this server. Defaults to `http`.
-    ///
-    /// Say `https` when TLS ends in this process. A request with a [`Scheme`] among its
-    /// extensions has that one. The scheme in the target of a request (HTTP/2's `:scheme`) is
-    /// not used: it is what the client claims, over a plain connection too.
-    pub fn forwarded_scheme(self, scheme: Scheme) -> Self {
-        self.with(|config| config.scheme = scheme)
-    }
-
-    /// Believes what peers in this network (`10.0.0.0/8`, or one address) say of whom they
-    /// speak for; may be given more than once. Nobody is trusted by default.
-    ///
-    /// The chain of a trusted peer is continued; what anybody else says is replaced.
-    ///
-    /// # Errors
-    ///
-    /// If it is neither a network nor an address.
-    pub fn trust(self, network: &str) -> Result<Self, InvalidNetwork> {
-        let parsed = network
-            .parse::<IpNet>()
-            .or_else(|_| network.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_invalid| InvalidNetwork(network.to_owned()))?;
-        Ok(self.with(|config| config.trusted.push(parsed)))
-    }
-
-    /// Whether peers on a Unix socket are believed. Defaults to `false`.
-    pub fn trust_unix_peers(self, trust: bool) -> Self {
-        self.with(|config| config.trusts_unix_peers = trust)
-    }
-
     /// Whether fields of requests with `_` or `.` in their name, and `Proxy`, are dropped.
-    /// Defaults to `true`.
+    /// Defaults to `true`; they are counted in `tower_gateway_proxy_dropped_fields_total`.
     ///
     /// To a CGI or WSGI application they are the same as others that only a proxy may set: see
     /// [`is_ambiguous_name`](crate::semantics::hop::is_ambiguous_name).
@@ -384,13 +346,20 @@ impl GatewayProxy {
 
     /// Sends request bodies as they come, and does not collect them.
     ///
-    /// By default only those of gRPC are, and all where every upstream speaks HTTP/2.
+    /// By default all are where every upstream speaks HTTP/2 (as gRPC wants it), and none elsewhere:
+    /// the client's `Content-Type` has no say in it.
     ///
     /// It saves memory, disk and time, and costs this: a slow client holds an upstream connection
     /// (and a synchronous worker) for as long as it likes to send, and a request of whose body a
     /// byte was taken is not tried again. The spool's limit and timeout still hold. A body of
     /// unknown length is collected all the same for an upstream that speaks uwsgi, which has to be
     /// told one.
+    ///
+    /// An answer that begins before the request is over, and is not read ahead (see
+    /// [`Buffering`](super::Buffering)), moves the rest of the request on while its client reads it.
+    /// A client that reads nothing before all is sent stands still over HTTP/1.1 and uwsgi when the
+    /// buffers of the sockets between are full, until the server's own limit on sending ends it. Over
+    /// HTTP/2 the request goes on by itself.
     pub fn stream_requests(self) -> Self {
         self.with(|config| config.streams = Streams::All)
     }
@@ -420,19 +389,3 @@ impl<S> Layer<S> for GatewayProxy {
         GatewayProxyService::new(self.clone(), inner)
     }
 }
-
-/// A text that is neither a network in CIDR notation nor an IP address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidNetwork(String);
-
-impl fmt::Display for InvalidNetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is neither a network, as in 10.0.0.0/8, nor an IP address",
-            self.0
-        )
-    }
-}
-
-impl error::Error for InvalidNetwork {}

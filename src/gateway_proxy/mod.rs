@@ -84,8 +84,8 @@
 //!    [`ClientAddr`](crate::ClientAddr).
 //! 5. The request's body is [collected](crate::body::spool) before a connection is taken, so that
 //!    a slow client never holds a worker; a chunked one then has a length. It is [sent as it
-//!    comes](GatewayProxy::stream_requests) where that is asked for, for gRPC, and where all
-//!    servers speak HTTP/2. A tunnel begins after the body (RFC 9110 §7.8).
+//!    comes](GatewayProxy::stream_requests) where that is asked for, and where all servers speak
+//!    HTTP/2, as gRPC wants it. A tunnel begins after the body (RFC 9110 §7.8).
 //! 6. A server is chosen ([`Balance`], [`Sticky`]), and a connection to it taken or made, in the
 //!    order of asking. What fails may be [tried again](Retries), there or elsewhere.
 //! 7. The answer's fields are made fit for the client: hop-by-hop ones go, [`Rewrites`],
@@ -212,6 +212,7 @@
 //! | `tower_gateway_proxy_request_duration_seconds` | histogram | | `total_ms` above |
 //! | `tower_gateway_proxy_request_bytes_total` | counter | | as above |
 //! | `tower_gateway_proxy_response_bytes_total` | counter | | as above |
+//! | `tower_gateway_proxy_dropped_fields_total` | counter | | of requests, for [their names](GatewayProxy::drop_ambiguous_names) |
 //! | `tower_gateway_proxy_tunnels` | gauge | | that are open |
 //! | `tower_gateway_proxy_tries_total` | counter | `upstream` | each try for one, also where there was no connection; one of `reason` `stale` (below) and what makes it good are two |
 //! | `tower_gateway_proxy_retries_total` | counter | `upstream`, `reason` | tries that were followed by another: `failed`, `status`, or `stale` (a kept connection was closed) |
@@ -248,7 +249,8 @@
 //!   asking, and the upstream is told so. `serve` and (feature `axum`) axum's
 //!   `into_make_service_with_connect_info` put it there.
 //! - Where TLS ends in this process, say [`forwarded_scheme`](GatewayProxy::forwarded_scheme).
-//! - Behind another proxy, say [`trust`](GatewayProxy::trust), and no wider than needed.
+//! - Behind another proxy, say [`trust`](GatewayProxy::trust), and no wider than needed. That proxy
+//!   must set or remove every field that tells who asked.
 //! - The application must believe this proxy and nobody else (Gunicorn: `forwarded_allow_ips`,
 //!   which is the local host by default), and be reached by nobody else.
 //! - Say [`max_connections`](GatewayProxy::max_connections): as many as the server has workers or

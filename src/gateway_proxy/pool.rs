@@ -30,6 +30,9 @@ use super::{
 };
 use crate::{Error, ErrorKind};
 
+/// A limit of time beyond this is none, and can still be added to a moment.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// What a pool is held to. The defaults and their reasons are with the setters of
 /// [`GatewayProxy`](super::GatewayProxy).
 #[derive(Clone, Debug)]
@@ -298,7 +301,8 @@ impl Pool {
             return;
         };
         let now = Instant::now();
-        let is_spent = connection.requests() >= self.limits.max_requests
+        let is_spent = self.limits.max_idle == 0
+            || connection.requests() >= self.limits.max_requests
             || now.duration_since(connection.opened()) >= self.limits.max_age;
         if is_spent {
             return;
@@ -342,7 +346,7 @@ impl Pool {
             .partition_point(|idle| idle.since.elapsed() >= self.limits.idle);
         let expired: Vec<_> = idle.connections.drain(..old).collect();
         let next = idle.connections.front().map(|idle| idle.since);
-        let next = next.map(|since| since.checked_add(self.limits.idle));
+        let next = next.map(|since| since + self.limits.idle.min(NEVER));
         #[cfg(feature = "http2")]
         let next = next.or_else(|| self.shared.close_expired(&self.limits));
         if next.is_none() {
@@ -350,7 +354,7 @@ impl Pool {
         }
         drop(idle);
         drop(expired);
-        next?
+        next
     }
 
     fn idle(&self) -> MutexGuard<'_, IdleList> {

@@ -7,13 +7,13 @@ use http::StatusCode;
 #[cfg(feature = "http2")]
 use http_body_util::BodyExt;
 
-#[cfg(feature = "http2")]
-use super::upstream::Speech;
-use super::{health::HealthCheck, request::Head, server::Server, upstream::Dialer};
-use crate::{
-    Body, BoxError,
-    gateway_proxy::upstream::{Call, Coding, Outgoing, Patience},
+use super::{
+    health::HealthCheck,
+    request::Head,
+    server::Server,
+    upstream::{Call, Coding, Dialer, Outgoing, Patience, Speech},
 };
+use crate::{Body, BoxError};
 
 /// Sends one probe, on a connection of its own, beside the pool and its limits: a server that is
 /// busy is not down.
@@ -54,6 +54,11 @@ async fn probe_http1(
     let mut call = Call::new(dialer.connect().await?, request, &patience);
     let answer = poll_fn(|cx| call.poll_head(cx)).await;
     let answer = answer.map_err(|failure| failure.error)?;
+    // What is at another port may be another server.
+    let is_at_port = dialer.address() == server.address();
+    if is_at_port && server.address().speech == Speech::Uwsgi {
+        server.known.learn_reading(answer.headers());
+    }
     let mut body = BytesMut::new();
     while body.len() < wanted {
         match poll_fn(|cx| call.poll_body(cx)).await {

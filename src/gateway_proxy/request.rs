@@ -11,12 +11,13 @@ use hyper::upgrade::OnUpgrade;
 use super::upstream::http2;
 use super::{
     HealthCheck, HostPolicy,
-    content::{Content, trailers_of},
+    content::Content,
     identity::{Client, identify},
     layer::Config,
+    seen::Seen,
     server::Server,
     upgrade::{Extended, is_extended},
-    upstream::{Speech, http1, uwsgi},
+    upstream::{Coding, Speech, http1, uwsgi},
 };
 use crate::{
     Body, BoxError, Error, ErrorKind,
@@ -66,7 +67,9 @@ impl Head {
     pub(super) fn prepare(
         config: &Config,
         parts: request::Parts,
+        seen: &Seen,
     ) -> Result<(Self, Option<Upgrade>), Error> {
+        let host = host_of(&parts)?;
         let request::Parts {
             mut method,
             uri,
@@ -75,21 +78,8 @@ impl Head {
             mut extensions,
             ..
         } = parts;
-        // RFC 9110 §9.3.6: CONNECT is for proxies that a client chose, not for gateways.
-        if method == Method::CONNECT && !is_extended(&method, &extensions) {
-            return Err(ErrorKind::UnsupportedMethod.into());
-        }
-        // RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does
-        // not understand SHOULD respond with 501 (Not Implemented)."
-        if !hop::is_plain_or_chunked(&headers) {
-            return Err(ErrorKind::UnknownTransferCoding.into());
-        }
-        if !host::is_target_of(&method, &uri) && !is_extended(&method, &extensions) {
-            return Err(bad_request(
-                "its target has not the form that goes with its method",
-            ));
-        }
-        let host = host::of(version, &uri, &headers).map_err(bad_request)?;
+        // At once, for what is added below.
+        headers.try_reserve(8).map_err(bad_request)?;
         if method == Method::TRACE {
             if !config.forwards_trace {
                 return Err(ErrorKind::MethodNotAllowed.into());
@@ -107,7 +97,7 @@ impl Head {
         let stripped = hop::strip_request(&mut headers).map_err(bad_request)?;
 
         if config.drops_ambiguous_names {
-            drop_ambiguous(&mut headers);
+            seen.dropped(drop_ambiguous(&mut headers));
         }
         let client = identify(config, &mut headers, &extensions, &uri, host.as_ref());
         let is_named_by_server = match (&config.host, host) {
@@ -117,7 +107,8 @@ impl Head {
             }
             (HostPolicy::Keep, None) | (HostPolicy::Upstream, _) => true,
             (HostPolicy::Fixed(authority), _) => {
-                let host = HeaderValue::from_str(authority.as_str()).map_err(bad_request)?;
+                let host = HeaderValue::from_str(authority.as_str())
+                    .expect("an authority holds no byte that a header value may not");
                 headers.insert(header::HOST, host);
                 false
             }
@@ -138,6 +129,10 @@ impl Head {
             &mut extensions,
             stripped,
         );
+        // An extended one, on a connection that cannot be had.
+        if method == Method::CONNECT {
+            return Err(ErrorKind::UnsupportedMethod.into());
+        }
         config.request_headers.apply(&mut headers);
         let head = Self {
             method,
@@ -174,30 +169,25 @@ impl Head {
         }
         let headers = &mut self.headers;
         let had_length = headers.remove(header::CONTENT_LENGTH).is_some();
-        let length = match content {
-            Content::Empty => (had_length || has_content_by_nature(&self.method)).then_some(0),
-            Content::Spooled(spooled) => {
-                let trailers = trailers_of(spooled);
-                if !trailers.is_empty() {
-                    self.length = Some(spooled.len());
+        self.length = content.length();
+        let length = match content.coding() {
+            Coding::Chunked => {
+                if let Some(trailers) = content.trailers() {
                     headers.remove(header::TRAILER);
                     for name in trailers.keys() {
                         headers.append(header::TRAILER, HeaderValue::from(name.clone()));
                     }
-                    return chunked(headers);
                 }
-                Some(spooled.len())
+                let chunked = HeaderValue::from_static("chunked");
+                headers.insert(header::TRANSFER_ENCODING, chunked);
+                return;
             }
-            Content::Streamed(body) => match http_body::Body::size_hint(body).exact() {
-                None => return chunked(headers),
-                length => length,
-            },
-            Content::Gone => None,
+            Coding::Length(length) => length,
         };
         // RFC 9112 §7.1.2: trailers come with the chunked coding only.
         headers.remove(header::TRAILER);
-        self.length = length;
-        if let Some(length) = length {
+        if self.length.is_some() || had_length || has_content_by_nature(&self.method) {
+            self.length = Some(length);
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
     }
@@ -207,12 +197,6 @@ impl Head {
         self.headers.remove(header::EXPECT);
         self.headers.remove(header::TRANSFER_ENCODING);
         self.frame(content);
-    }
-
-    /// Whether both sides may speak at once (gRPC), so that the request is not to be waited for.
-    pub(super) fn is_grpc(&self) -> bool {
-        let kind = self.headers.get(header::CONTENT_TYPE);
-        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
     }
 
     pub(super) fn path(&self) -> &str {
@@ -297,16 +281,34 @@ impl Head {
     }
 }
 
-fn chunked(headers: &mut HeaderMap) {
-    headers.insert(
-        header::TRANSFER_ENCODING,
-        HeaderValue::from_static("chunked"),
-    );
+/// The host that a request is for. What has not one meaning is refused.
+fn host_of(parts: &request::Parts) -> Result<Option<HeaderValue>, Error> {
+    let (method, uri, headers) = (&parts.method, &parts.uri, &parts.headers);
+    let is_extended = is_extended(method, &parts.extensions);
+    // RFC 9110 §9.3.6: CONNECT is for proxies that a client chose, not for gateways.
+    if *method == Method::CONNECT && !is_extended {
+        return Err(ErrorKind::UnsupportedMethod.into());
+    }
+    // RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does
+    // not understand SHOULD respond with 501 (Not Implemented)."
+    if !hop::is_plain_or_chunked(headers) {
+        return Err(ErrorKind::UnknownTransferCoding.into());
+    }
+    if !host::is_target_of(method, uri) && !is_extended {
+        return Err(bad_request(
+            "its target has not the form that goes with its method",
+        ));
+    }
+    host::of(parts.version, uri, headers).map_err(bad_request)
 }
 
 /// What is for this proxy to answer: a request that may go no further.
 pub(super) fn answer_here(parts: &mut request::Parts) -> Result<Option<Response<Body>>, Error> {
-    match max_forwards::turn(&parts.method, &mut parts.headers) {
+    let turn = max_forwards::turn(&parts.method, &mut parts.headers);
+    if turn != Turn::Forward {
+        host_of(parts)?;
+    }
+    match turn {
         Turn::Forward => Ok(None),
         Turn::Malformed => Err(bad_request("its Max-Forwards is not a number")),
         Turn::Answer if parts.method == Method::TRACE => Err(ErrorKind::MethodNotAllowed.into()),
@@ -329,25 +331,25 @@ fn bad_request(source: impl Into<BoxError>) -> Error {
     Error::new(ErrorKind::BadRequest).with_source(source)
 }
 
-fn drop_ambiguous(headers: &mut HeaderMap) {
+/// Says how many there were.
+fn drop_ambiguous(headers: &mut HeaderMap) -> usize {
     remove_if(headers, |name| {
         let is_ambiguous = hop::is_ambiguous_name(name);
         if is_ambiguous {
             tracing::debug!(%name, "dropped a field whose name a CGI application cannot tell from another");
         }
         is_ambiguous
-    });
+    })
 }
 
-pub(super) fn remove_if(headers: &mut HeaderMap, condemned: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<_> = headers
-        .keys()
-        .filter(|name| condemned(name))
-        .cloned()
-        .collect();
-    for name in names {
+/// Says how many names there were.
+pub(super) fn remove_if(headers: &mut HeaderMap, condemned: impl Fn(&HeaderName) -> bool) -> usize {
+    let names = headers.keys().filter(|name| condemned(name));
+    let names: Vec<_> = names.cloned().collect();
+    for name in &names {
         headers.remove(name);
     }
+    names.len()
 }
 
 /// RFC 9113 §8.2.3: "If there are multiple Cookie header fields after decompression, these MUST be

@@ -141,6 +141,13 @@ impl Seen {
         }
     }
 
+    /// So many of its fields were dropped for their names.
+    pub(super) fn dropped(&self, fields: usize) {
+        if let (Some(facts), 1..) = (&self.0, fields) {
+            facts.requests.dropped(fields as u64);
+        }
+    }
+
     /// It is tried with this server; `count` is which try that is.
     pub(super) fn tried(&mut self, server: &Arc<Server>, count: u32) {
         if let Some(facts) = &mut self.0 {

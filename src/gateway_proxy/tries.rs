@@ -27,7 +27,7 @@ use super::{
     seen::Seen,
     server::{Server, Waits},
     table::Wish,
-    upstream::{Call, Connection, Outgoing, Patience, Speech},
+    upstream::{Call, Connection, Outgoing, Patience, Speech, uwsgi},
 };
 use crate::{Error, ErrorKind};
 
@@ -197,6 +197,12 @@ impl<'a> Tries<'a> {
         self.seen.tried(server, self.count);
         self.waited = Duration::ZERO;
         let deadline = self.deadline_of_try(now);
+        // Before there is a connection: what cannot be said waits for none, and takes none.
+        let mut bytes = BytesMut::new();
+        let block = match self.head.write(server, &mut bytes) {
+            Ok(block) => block,
+            Err(error) => return Err(Failure::unsent(error, turn)),
+        };
         let lease = match turn {
             Some(turn) => turn.renew(deadline).await,
             None => server.pool().lease(self.need(server), now, deadline).await,
@@ -206,7 +212,11 @@ impl<'a> Tries<'a> {
         self.waited = spent.waiting.unwrap_or_default();
         self.seen.connected(spent);
         match link {
-            Link::Own(connection) => self.send(server, connection, turn, work, deadline).await,
+            Link::Own(connection) => {
+                let head = (bytes, block);
+                self.send(server, head, connection, turn, work, deadline)
+                    .await
+            }
             #[cfg(feature = "http2")]
             Link::Shared(connection) => {
                 // Of those who share a new one, it is new to the one who made it: that it breaks is
@@ -246,16 +256,12 @@ impl<'a> Tries<'a> {
     async fn send(
         &mut self,
         server: &Server,
+        (head, block): (BytesMut, Option<uwsgi::Block>),
         connection: Box<Connection>,
         turn: Turn,
         work: Work,
         deadline: Option<Instant>,
     ) -> Result<Answered, Failure> {
-        let mut bytes = BytesMut::new();
-        let block = match self.head.write(server, &mut bytes) {
-            Ok(block) => block,
-            Err(error) => return Err(Failure::unsent(error, Some(turn))),
-        };
         // A server that speaks uwsgi asks for nothing, and has to be told a length.
         let is_uwsgi = server.address().speech == Speech::Uwsgi;
         let is_held = !is_uwsgi && self.head.holds(self.content);
@@ -265,7 +271,7 @@ impl<'a> Tries<'a> {
         };
         let request = Outgoing {
             method: self.head.method.clone(),
-            head: bytes,
+            head,
             body,
             coding,
             is_held,

@@ -139,8 +139,9 @@ impl<'a> Meta<'a> {
 /// `Content-Type`), and no two fields become the same one: only names of letters, digits and
 /// hyphens are passed. Lines of one field are joined.
 ///
-/// Cost: names and numbers are made on the stack. It allocates for a path with escapes, for
-/// repeated fields, and for a [`request_uri`](Meta::request_uri) that is put together.
+/// Cost: names of up to 59 bytes and numbers are made on the stack. It allocates for longer names,
+/// a path with escapes, repeated fields, and a [`request_uri`](Meta::request_uri) that is put
+/// together.
 pub fn variables(meta: &Meta<'_>, visit: &mut impl FnMut(&[u8], &[u8])) {
     // RFC 3875 §4.1.2: "The server MUST set this meta-variable if and only if the request is
     // accompanied by a message-body entity. The CONTENT_LENGTH value must reflect the length of

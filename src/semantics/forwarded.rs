@@ -18,12 +18,14 @@
 //!     headers["forwarded"],
 //!     r#"for="[2001:db8::7]";host="example.org:8080";proto=https"#
 //! );
-//! assert_eq!(Identity::read(&headers), identity);
+//! assert_eq!(Identity::read(&headers, |_everybody| true), identity);
 //! # Ok::<(), std::net::AddrParseError>(())
 //! ```
 
+mod write;
+
 use std::{
-    fmt::{self, Write as _},
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -74,34 +76,52 @@ pub fn is_identity(name: &HeaderName) -> bool {
     *name == header::FORWARDED || text == "x-real-ip" || text.starts_with("x-forwarded-")
 }
 
+/// A station, and what the proxy to which it spoke says of that.
+struct Station {
+    node: Node,
+    host: Option<HeaderValue>,
+    proto: Option<HeaderValue>,
+}
+
 impl Identity {
-    /// What a trusted proxy says.
+    /// What the proxies on the way say, as far as they are trusted. The one that has sent this is
+    /// for the caller to judge, and not in it.
+    ///
+    /// The chain is read from its end, and begins with the first station met there that is not
+    /// trusted: what is told beyond, only that one has said (RFC 7239 §8.1). Host and scheme are
+    /// those that the same element of `Forwarded` tells.
     ///
     /// Where there is `X-Forwarded-For`, it is the chain: proxies that write it often pass on a
-    /// `Forwarded` which the client made up. Only without it is `Forwarded` read.
+    /// `Forwarded` which the client made up. Only without it is `Forwarded` read. `X-Forwarded-Proto`,
+    /// `-Host` and `-Prefix` are believed before `Forwarded`; of several values the last, which is
+    /// the one that whoever has sent this has added.
+    ///
+    /// A line of `Forwarded` whose quotes are out of place is one station of which nothing is
+    /// known: a quote that a client has opened would hide what was added behind it.
     #[must_use]
-    pub fn read(headers: &HeaderMap) -> Self {
-        let mut identity = if headers.contains_key(FOR) {
-            Self {
-                chain: headers
-                    .get_all(FOR)
-                    .iter()
-                    .flat_map(hop::tokens)
-                    .map(Node::parse)
-                    .collect(),
-                ..Self::default()
-            }
-        } else {
-            read_forwarded(headers)
+    pub fn read(headers: &HeaderMap, is_trusted: impl Fn(&Node) -> bool) -> Self {
+        let mut stations = match headers.contains_key(FOR) {
+            true => read_x_forwarded_for(headers),
+            false => read_forwarded(headers),
         };
+        let is_untrusted = |station: &Station| !is_trusted(&station.node);
+        if let Some(last) = stations.iter().rposition(is_untrusted) {
+            stations.drain(..last);
+        }
+        let mut identity = Self::default();
+        if let Some(first) = stations.first_mut() {
+            identity.host = first.host.take();
+            identity.proto = first.proto.take();
+        }
+        identity.chain = stations.into_iter().map(|station| station.node).collect();
         // Without a chain from `X-Forwarded-For`, these may still be what the proxy writes.
-        if let Some(proto) = first(headers, &PROTO).and_then(scheme) {
+        if let Some(proto) = last(headers, &PROTO).and_then(scheme) {
             identity.proto = Some(proto);
         }
-        if let Some(host) = first(headers, &HOST).and_then(host_value) {
+        if let Some(host) = last(headers, &HOST).and_then(host_value) {
             identity.host = Some(host);
         }
-        if let Some(prefix) = first(headers, &PREFIX).filter(|prefix| is_prefix(prefix)) {
+        if let Some(prefix) = last(headers, &PREFIX).filter(|prefix| is_prefix(prefix)) {
             identity.prefix = String::from_utf8_lossy(prefix)
                 .trim_end_matches('/')
                 .to_owned();
@@ -109,69 +129,12 @@ impl Identity {
         identity
     }
 
-    /// Cuts the chain off behind the last station that is not trusted, read from the end: what
-    /// stands before it is only what it said.
-    pub fn forget_beyond(&mut self, is_trusted: impl Fn(IpAddr) -> bool) {
-        let is_untrusted = |node: &Node| !matches!(node, Node::Ip(ip) if is_trusted(*ip));
-        if let Some(last) = self.chain.iter().rposition(is_untrusted) {
-            self.chain.drain(..last);
-        }
-    }
-
-    /// The address of the first station: of the client, after
-    /// [`forget_beyond`](Identity::forget_beyond). `None` if its address is not known.
+    /// The address of the first station: of the client. `None` if its address is not known.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
         match self.chain.first()? {
             Node::Ip(ip) => Some(*ip),
             Node::Obfuscated(_) | Node::Unknown => None,
-        }
-    }
-
-    /// Writes `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix`, as far as they are
-    /// known, in place of what was there.
-    pub fn write_x_forwarded(&self, headers: &mut HeaderMap) {
-        let chain = self.chain.as_slice();
-        set(headers, FOR, (!chain.is_empty()).then(|| list(chain)));
-        set_value(headers, PROTO, self.proto.clone());
-        set_value(headers, HOST, self.host.clone());
-        set_value(headers, PORT, self.port());
-        let prefix = (!self.prefix.is_empty()).then(|| self.prefix.clone());
-        set(headers, PREFIX, prefix);
-    }
-
-    /// Writes `Forwarded` in place of what was there. The first element tells the host and the
-    /// scheme, which are the client's.
-    pub fn write_forwarded(&self, headers: &mut HeaderMap) {
-        let mut text = String::with_capacity(64);
-        let mut nodes = self.chain.iter();
-        // RFC 7239 §6.2: "The "unknown" identifier is used when the identity of the preceding
-        // entity is not known, but the proxy server still wants to signal that a forwarding of
-        // the request was made."
-        write_pair(&mut text, "for", nodes.next().unwrap_or(&Node::Unknown));
-        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
-        let proto = self.proto.as_ref().and_then(|proto| proto.to_str().ok());
-        for (name, value) in [("host", host), ("proto", proto)] {
-            if let Some(value) = value {
-                text.push(';');
-                write_pair(&mut text, name, &value);
-            }
-        }
-        for node in nodes {
-            text.push_str(", ");
-            write_pair(&mut text, "for", node);
-        }
-        set(headers, header::FORWARDED, Some(text));
-    }
-
-    /// The port that the client asked for: that of the host, or the scheme's own.
-    fn port(&self) -> Option<HeaderValue> {
-        let host = self.host.as_ref()?.to_str().ok()?;
-        match (host::port(host), self.proto.as_ref()?.as_bytes()) {
-            (Some(port), _) => HeaderValue::from_str(port).ok(),
-            (None, b"https" | b"wss") => Some(HeaderValue::from_static("443")),
-            (None, b"http" | b"ws") => Some(HeaderValue::from_static("80")),
-            (None, _) => None,
         }
     }
 }
@@ -220,67 +183,85 @@ impl fmt::Display for Node {
     }
 }
 
-/// The chain as `X-Forwarded-For` has it: by habit, without brackets.
-fn list(chain: &[Node]) -> String {
-    let mut text = String::with_capacity(16 * chain.len());
-    for node in chain {
-        if !text.is_empty() {
-            text.push_str(", ");
+impl Station {
+    fn of(node: Node) -> Self {
+        Self {
+            node,
+            host: None,
+            proto: None,
         }
-        // Writing into a `String` does not fail.
-        let _ = match node {
-            Node::Ip(ip) => write!(text, "{ip}"),
-            node => write!(text, "{node}"),
-        };
     }
-    text
-}
 
-/// `name=value`, RFC 7239 §4: "value = token / quoted-string".
-fn write_pair(text: &mut String, name: &str, value: &impl fmt::Display) {
-    text.push_str(name);
-    text.push('=');
-    let start = text.len();
-    let _ = write!(text, "{value}");
-    if text[start..].bytes().all(is_token_byte) && text.len() > start {
-        return;
-    }
-    let value = text.split_off(start);
-    text.push('"');
-    for character in value.chars() {
-        // RFC 9110 §5.6.4: "quoted-pair = "\" ( HTAB / SP / VCHAR / obs-text )".
-        if matches!(character, '"' | '\\') {
-            text.push('\\');
-        }
-        text.push(character);
-    }
-    text.push('"');
-}
-
-fn read_forwarded(headers: &HeaderMap) -> Identity {
-    let mut identity = Identity::default();
-    for line in headers.get_all(header::FORWARDED) {
-        for element in split(line.as_bytes(), b',') {
-            let is_first = identity.chain.is_empty();
-            let mut node = None;
-            for pair in split(element, b';') {
-                let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
-                    continue;
-                };
-                let name = pair[..equals].trim_ascii();
-                let value = unquote(pair[equals + 1..].trim_ascii());
-                if name.eq_ignore_ascii_case(b"for") {
-                    node = Some(Node::parse(&value));
-                } else if name.eq_ignore_ascii_case(b"host") && is_first {
-                    identity.host = host_value(&value);
-                } else if name.eq_ignore_ascii_case(b"proto") && is_first {
-                    identity.proto = scheme(&value);
-                }
+    /// Reads `for=…;host=…;proto=…`.
+    fn parse(element: &[u8]) -> Self {
+        let mut station = Self::of(Node::Unknown);
+        for pair in split(element, b';') {
+            let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
+                continue;
+            };
+            let name = pair[..equals].trim_ascii();
+            let value = unquote(pair[equals + 1..].trim_ascii());
+            if name.eq_ignore_ascii_case(b"for") {
+                station.node = Node::parse(&value);
+            } else if name.eq_ignore_ascii_case(b"host") {
+                station.host = host_value(&value);
+            } else if name.eq_ignore_ascii_case(b"proto") {
+                station.proto = scheme(&value);
             }
-            identity.chain.push(node.unwrap_or(Node::Unknown));
+        }
+        station
+    }
+}
+
+fn read_x_forwarded_for(headers: &HeaderMap) -> Vec<Station> {
+    let lines = headers.get_all(FOR).iter();
+    let nodes = lines.flat_map(hop::tokens).map(Node::parse);
+    nodes.map(Station::of).collect()
+}
+
+fn read_forwarded(headers: &HeaderMap) -> Vec<Station> {
+    let mut stations = Vec::new();
+    for line in headers.get_all(header::FORWARDED) {
+        match is_well_quoted(line.as_bytes()) {
+            true => stations.extend(split(line.as_bytes(), b',').map(Station::parse)),
+            false => stations.push(Station::of(Node::Unknown)),
         }
     }
-    identity
+    stations
+}
+
+/// Whether each quoted string is the whole value of a pair, and ends.
+///
+/// Behind a client's open quote, the first one of what was appended closes it, and is followed by
+/// what was meant to be quoted: no separator. So nobody chooses where the strings of others begin.
+fn is_well_quoted(line: &[u8]) -> bool {
+    let mut rest = line;
+    while let Some(start) = rest.iter().position(|byte| *byte == b'"') {
+        let (before, quoted) = rest.split_at(start);
+        let Some(length) = quoted_string(quoted) else {
+            return false;
+        };
+        rest = &quoted[length..];
+        let is_value = before.trim_ascii_end().ends_with(b"=");
+        let is_whole = matches!(rest.trim_ascii_start().first(), None | Some(b',' | b';'));
+        if !is_value || !is_whole {
+            return false;
+        }
+    }
+    true
+}
+
+/// The length of the quoted string at the beginning; `None` if it does not end.
+fn quoted_string(text: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    let inner = text.get(1..)?.iter();
+    let length = inner.take_while(|byte| {
+        let goes_on = **byte != b'"' || is_escaped;
+        is_escaped = **byte == b'\\' && !is_escaped;
+        goes_on
+    });
+    let length = 1 + length.count();
+    (length < text.len()).then_some(length + 1)
 }
 
 /// The parts of `text` between separators that are not in a quoted string; empty ones are not
@@ -318,8 +299,8 @@ fn unquote(value: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
-    hop::tokens(headers.get(name)?).next()
+fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    headers.get_all(name).iter().flat_map(hop::tokens).last()
 }
 
 fn scheme(text: &[u8]) -> Option<HeaderValue> {
@@ -348,10 +329,6 @@ fn is_prefix(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_graphic() && !b"\\\"<>?#".contains(byte))
 }
 
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 /// RFC 7239 §6: "node-port = port / obfport", "port = 1*5DIGIT".
 fn is_node_port(text: &str) -> bool {
     let is_port = matches!(text.len(), 1..=5) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -363,16 +340,4 @@ fn is_obfuscated(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     text.strip_prefix('_')
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_allowed))
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, text: Option<String>) {
-    let value = text.and_then(|text| HeaderValue::try_from(text).ok());
-    set_value(headers, name, value);
-}
-
-fn set_value(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    match value {
-        Some(value) => headers.insert(name, value),
-        None => headers.remove(name),
-    };
 }

@@ -241,7 +241,7 @@ fn options(headers: &HeaderMap) -> impl Iterator<Item = Result<Nomination, HopEr
         })
 }
 
-fn is_protected(name: &HeaderName) -> bool {
+pub(crate) fn is_protected(name: &HeaderName) -> bool {
     PROTECTED.contains(name) || name.as_str().starts_with("x-forwarded-")
 }
 

@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostError {
-    /// An HTTP/1.1 request without `Host`, or a later one without any authority.
+    /// An HTTP/1.1 request without `Host`, whatever its target says, or a later one without any authority.
     Missing,
     /// More than one `Host` line.
     Repeated,
@@ -54,10 +54,13 @@ pub fn of(
     if host.is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(HostError::Invalid);
     }
+    if host.is_none() && version == Version::HTTP_11 {
+        return Err(HostError::Missing);
+    }
     let Some(authority) = uri.authority() else {
         return match host {
             Some(host) => Ok(Some(host.clone())),
-            None if version < Version::HTTP_11 => Ok(None),
+            None if version <= Version::HTTP_10 => Ok(None),
             None => Err(HostError::Missing),
         };
     };

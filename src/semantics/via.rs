@@ -149,7 +149,7 @@ pub fn passes(headers: &HeaderMap, pseudonym: &Pseudonym) -> usize {
     headers
         .get_all(header::VIA)
         .iter()
-        .flat_map(|line| Stations(line.as_bytes()))
+        .flat_map(|line| Stations::of(line.as_bytes()))
         .filter(|station| is_by(station, pseudonym.as_str().as_bytes()))
         .count()
 }
@@ -190,24 +190,43 @@ fn is_by(station: &[u8], name: &[u8]) -> bool {
 }
 
 /// The items of one line. There are no quoted strings in this field: a quote hides no comma.
-struct Stations<'a>(&'a [u8]);
+struct Stations<'a> {
+    rest: &'a [u8],
+    /// A comment began that does not end. From there on `(` is a character like others, so that
+    /// the line is searched for an end once, and not once for each `(`.
+    is_open: bool,
+}
+
+impl<'a> Stations<'a> {
+    fn of(line: &'a [u8]) -> Self {
+        Self {
+            rest: line,
+            is_open: false,
+        }
+    }
+}
 
 impl<'a> Iterator for Stations<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        if self.0.is_empty() {
+        if self.rest.is_empty() {
             return None;
         }
         let mut at = 0;
-        while at < self.0.len() && self.0[at] != b',' {
-            at += match self.0[at] {
-                b'(' => comment(&self.0[at..]).unwrap_or(1),
-                _ => 1,
+        while at < self.rest.len() && self.rest[at] != b',' {
+            let comment = match self.rest[at] {
+                b'(' if !self.is_open => {
+                    let length = comment(&self.rest[at..]);
+                    self.is_open = length.is_none();
+                    length
+                }
+                _ => None,
             };
+            at += comment.unwrap_or(1);
         }
-        let (station, rest) = self.0.split_at(at);
-        self.0 = rest.get(1..).unwrap_or_default();
+        let (station, rest) = self.rest.split_at(at);
+        self.rest = rest.get(1..).unwrap_or_default();
         Some(station)
     }
 }

@@ -1,19 +1,31 @@
 //! RFC 7239, the `Forwarded` field.
 
 use http::{HeaderMap, HeaderValue, header};
+use proptest::prelude::*;
 use tower_gateway::semantics::forwarded::{Identity, Node};
 
 fn read(field: &str) -> Identity {
     let mut headers = HeaderMap::new();
     headers.insert(header::FORWARDED, HeaderValue::from_str(field).unwrap());
-    Identity::read(&headers)
+    Identity::read(&headers, |_| true)
+}
+
+/// The same, where none of those is trusted of whom it speaks.
+fn read_untrusted(field: &str) -> Identity {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::FORWARDED, HeaderValue::from_str(field).unwrap());
+    Identity::read(&headers, |_| false)
 }
 
 fn node(text: &str) -> Node {
     let identity = read(&format!("for=\"{text}\""));
     let mut headers = HeaderMap::new();
     headers.insert("x-forwarded-for", HeaderValue::from_str(text).unwrap());
-    assert_eq!(Identity::read(&headers).chain, identity.chain, "{text}");
+    assert_eq!(
+        Identity::read(&headers, |_| true).chain,
+        identity.chain,
+        "{text}"
+    );
     identity.chain.into_iter().next().unwrap()
 }
 
@@ -90,6 +102,133 @@ fn section_4_syntax() {
     assert_eq!(identity.chain.len(), 2);
 }
 
+/// A quote that is opened in one place and closed in another hides what is between.
+#[test]
+fn section_8_1_a_line_with_a_quote_out_of_place_is_not_believed() {
+    for (line, stations) in [
+        (r#"for=6.6.6.6;x=", for=198.51.100.9"#, 1),
+        (
+            r#"for=6.6.6.6;host=evil.test;proto=https;x="\, for=198.51.100.9"#,
+            1,
+        ),
+        (r#"for=6.6.6.6;x=", for="[2001:db8::9]:80""#, 1),
+        (r#"for=6.6.6.6;x=", for=_a;x="a\"b""#, 1),
+        (r#"for=6.6.6.6;x=", for=_a;host=",for=6.6.6.6,x=""#, 1),
+        (r#"for=6.6.6.6;x=a", for=198.51.100.9;x="b""#, 1),
+        (r#"for=6.6.6.6", for="_a""#, 1),
+        (r#"""#, 1),
+        (r#"for=""""#, 1),
+        // Those are whole.
+        (r#"for=_a;x="a,b", for=_b"#, 2),
+        (r#"for=_a;x="a\",b" , for = "_b" ;x="""#, 2),
+    ] {
+        let identity = read(line);
+        let is_believed = stations > 1;
+        assert_eq!(identity.chain.len(), stations, "{line}");
+        assert_eq!(identity.chain[0] != Node::Unknown, is_believed, "{line}");
+        assert_eq!((identity.host, identity.proto), (None, None), "{line}");
+    }
+    // Other lines are.
+    let mut headers = HeaderMap::new();
+    for line in ["for=6.6.6.6;x=\"", "for=198.51.100.9"] {
+        headers.append(header::FORWARDED, HeaderValue::from_static(line));
+    }
+    let identity = Identity::read(&headers, |_| false);
+    assert_eq!(identity.client(), "198.51.100.9".parse().ok());
+}
+
+/// "The "Forwarded" HTTP header field cannot be relied upon to be correct, as it may be modified,
+/// whether mistakenly or for malicious reasons, by every node on the way to the server, including
+/// the client making the request."
+#[test]
+fn section_8_1_the_element_at_which_trust_ends_tells_host_and_scheme() {
+    let proxy: Node = node("192.0.2.1");
+    for (line, first, host, proto) in [
+        // What the client has said, and what was appended.
+        (
+            "for=1.2.3.4;host=evil.test;proto=https, for=198.51.100.9;host=a.test;proto=http",
+            "198.51.100.9",
+            Some("a.test"),
+            Some("http"),
+        ),
+        (
+            "for=1.2.3.4;host=evil.test;proto=https, for=198.51.100.9",
+            "198.51.100.9",
+            None,
+            None,
+        ),
+        (
+            "for=1.2.3.4;host=evil.test, for=_a;host=a.test, for=192.0.2.1;host=b.test;proto=https",
+            "_a",
+            Some("a.test"),
+            None,
+        ),
+        // All are trusted: the first counts.
+        (
+            "for=192.0.2.1;host=a.test, for=192.0.2.1;host=b.test",
+            "192.0.2.1",
+            Some("a.test"),
+            None,
+        ),
+        (
+            "host=a.test, for=192.0.2.1",
+            "unknown",
+            Some("a.test"),
+            None,
+        ),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::FORWARDED, HeaderValue::from_static(line));
+        let identity = Identity::read(&headers, |node| *node == proxy);
+        assert_eq!(identity.chain[0], node(first), "{line}");
+        assert_eq!(identity.host, host.map(HeaderValue::from_static), "{line}");
+        assert_eq!(
+            identity.proto,
+            proto.map(HeaderValue::from_static),
+            "{line}"
+        );
+    }
+}
+
+/// What was added last is what the proxy itself knows: in one line, or in one of its own.
+#[test]
+fn of_several_hosts_schemes_and_prefixes_the_last_counts() {
+    for lines in [
+        &[("evil.test, a.test", "gopher, https", "/evil, /a")][..],
+        &[("evil.test", "gopher", "/evil"), ("a.test,", "https", "/a")],
+    ] {
+        let mut headers = HeaderMap::new();
+        for (host, proto, prefix) in lines {
+            headers.append("x-forwarded-host", HeaderValue::from_static(host));
+            headers.append("x-forwarded-proto", HeaderValue::from_static(proto));
+            headers.append("x-forwarded-prefix", HeaderValue::from_static(prefix));
+        }
+        let identity = Identity::read(&headers, |_| true);
+        assert_eq!(identity.host.unwrap(), "a.test");
+        assert_eq!(identity.proto.unwrap(), "https");
+        assert_eq!(identity.prefix, "/a");
+    }
+}
+
+proptest! {
+    /// Whatever a client has written before a trusted proxy appends to the line: nobody takes the
+    /// client for another, or believes its host.
+    #[test]
+    fn nobody_chooses_an_address(
+        before in "(for=6\\.6\\.6\\.6;host=evil\\.test;x=)?[=\", ;\\\\a-c]{0,12}",
+        appended in prop::sample::select(vec![
+            "for=198.51.100.9",
+            "for=\"198.51.100.9:80\";host=\"a.test:80\"",
+            "for=198.51.100.9;host=\",for=6.6.6.6,x=\\\"\"",
+        ]),
+    ) {
+        let identity = read_untrusted(&format!("{before}, {appended}"));
+        prop_assert_eq!(identity.chain.len(), 1);
+        prop_assert!([None, "198.51.100.9".parse().ok()].contains(&identity.client()));
+        prop_assert_ne!(identity.host, Some(HeaderValue::from_static("evil.test")));
+    }
+}
+
 #[test]
 fn what_is_written_is_read_again() {
     let mut identity = Identity::default();
@@ -108,7 +247,7 @@ fn what_is_written_is_read_again() {
         "for=\"[2001:db8::7]\";host=\"[::1]:8443\";proto=https, for=_hidden, for=unknown, \
          for=192.0.2.1"
     );
-    assert_eq!(Identity::read(&headers), identity);
+    assert_eq!(Identity::read(&headers, |_| true), identity);
 
     // Whatever a field of this type may hold: "quoted-pair" of RFC 9110 §5.6.4.
     let mut odd = Identity::default();
@@ -128,7 +267,7 @@ fn what_is_written_is_read_again() {
         "2001:db8::7, _hidden, unknown, 192.0.2.1"
     );
     assert_eq!(headers["x-forwarded-port"], "8443");
-    assert_eq!(Identity::read(&headers), identity);
+    assert_eq!(Identity::read(&headers, |_| true), identity);
 }
 
 #[test]
@@ -160,7 +299,7 @@ fn a_prefix_that_is_another_host_or_markup_is_none() {
         ("/app", "/app"),
         ("/app/", "/app"),
         ("/", ""),
-        ("/a/b, /c", "/a/b"),
+        ("/a/b, /c", "/c"),
         ("//evil.test", ""),
         ("app", ""),
         ("/a\\b", ""),
@@ -172,6 +311,6 @@ fn a_prefix_that_is_another_host_or_markup_is_none() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-prefix", HeaderValue::from_static(prefix));
-        assert_eq!(Identity::read(&headers).prefix, read, "{prefix}");
+        assert_eq!(Identity::read(&headers, |_| true).prefix, read, "{prefix}");
     }
 }

@@ -80,8 +80,9 @@ impl GatewayProxy {
     ///
     /// It should be shorter than the upstream's own limit, or requests are sent into connections
     /// that are being closed: Gunicorn's `keepalive` is 2 seconds, and says so nowhere on the
-    /// wire. One of HTTP/2 says when it is to be used no more, and is kept until then, or until it
-    /// is [too old](GatewayProxy::max_connection_age).
+    /// wire. One of HTTP/2 says when it is to be used no more, and is kept until then, until it is
+    /// [too old](GatewayProxy::max_connection_age), or until it has neither carried a request nor
+    /// heard a byte for 20 to 40 seconds: what stands between may have forgotten it.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.idle = timeout)
     }

@@ -14,8 +14,12 @@ use rustls::{
 /// TLS 1.3 and 1.2. The upstream's certificate is verified, always: by the platform (its roots,
 /// and on macOS and Windows its rules), or against [roots of your own](Tls::roots_pem). There is no
 /// way to switch that off. An upstream with a self-signed certificate, or one of a private
-/// authority, is reached by naming that certificate in `roots_pem`: as little work, and nobody
-/// else can pretend to be the upstream.
+/// authority, is reached by naming that certificate, or the authority's, in `roots_pem`: as little
+/// work, and nobody else can pretend to be the upstream.
+///
+/// A self-signed certificate must not say that it is an authority's: webpki refuses one that does
+/// where a server shows it. That of `openssl req -x509` says so unless it is made with
+/// `-addext basicConstraints=critical,CA:FALSE`.
 ///
 /// Sessions are resumed, so that a further connection costs less than the first.
 ///
@@ -60,8 +64,9 @@ impl Tls {
         }
     }
 
-    /// Believes certificates that one of these has signed, or that is one of these, instead of
-    /// those that the platform believes. May be given more than once; they add up.
+    /// Believes certificates that one of these has signed, or that are one of these (and
+    /// [no authority's](Tls)), instead of those that the platform believes. May be given more than
+    /// once; they add up.
     ///
     /// `pem` holds one or more `CERTIFICATE` sections; others are ignored.
     ///

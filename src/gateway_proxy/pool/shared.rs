@@ -11,6 +11,9 @@ use tokio::{runtime::Handle, time::Instant};
 use super::{Limits, Need, Pool};
 use crate::gateway_proxy::upstream::http2::Http2;
 
+/// How often those that are over, or forgotten, are looked for.
+const LOOK: Duration = Duration::from_secs(20);
+
 /// Connections that have room for more requests, or will have. One that is not in here any more
 /// lives until its last request is over.
 #[derive(Debug, Default)]
@@ -66,14 +69,31 @@ impl SharedList {
         let will_do = |shared: &&Shared| {
             shared.has_room() && since.is_none_or(|since| shared.opened >= since)
         };
-        let shared = connections.iter().find(will_do)?;
+        let shared = connections.iter().find(will_do);
+        let shared = shared.or_else(|| Self::the_one_to_wait_for(&connections, limits))?;
         Some(shared.connection.clone())
+    }
+
+    /// One more connection is no answer to a server that takes no request for now, or that has more
+    /// of them than there may be requests.
+    fn the_one_to_wait_for<'a>(connections: &'a [Shared], limits: &Limits) -> Option<&'a Shared> {
+        // RFC 9113 §6.5.2: "Servers SHOULD only set a zero value for short durations".
+        let takes_none = |shared: &Shared| shared.connection.max_streams() == 0;
+        let is_plenty = connections.len() > limits.max_connections;
+        (is_plenty || connections.iter().any(takes_none))
+            .then(|| {
+                connections
+                    .iter()
+                    .min_by_key(|one| one.connection.streams())
+            })
+            .flatten()
     }
 
     /// How many are there that nobody uses.
     pub(super) fn idle(&self) -> usize {
         let connections = self.lock();
-        let is_idle = |shared: &&Shared| shared.connection.streams() == 0;
+        let is_idle =
+            |shared: &&Shared| shared.connection.streams() == 0 && shared.connection.is_open();
         connections.iter().filter(is_idle).count()
     }
 
@@ -82,13 +102,15 @@ impl SharedList {
         self.lock().clear();
     }
 
-    /// Gives no more requests to those that are too old, though nobody asks. `None` when nothing
-    /// is left; else when the next is too old, if ever.
-    pub(super) fn close_expired(&self, limits: &Limits) -> Option<Option<Instant>> {
+    /// Gives no more requests to those that are too old, or forgotten, though nobody asks. `None`
+    /// when nothing is left; else when to look again.
+    pub(super) fn close_expired(&self, limits: &Limits) -> Option<Instant> {
         let mut connections = self.lock();
         connections.retain(|shared| shared.is_fit(limits));
         let oldest = connections.iter().map(|shared| shared.opened).min()?;
-        Some(oldest.checked_add(limits.max_age))
+        let soon = Instant::now() + LOOK;
+        let too_old = oldest.checked_add(limits.max_age);
+        Some(too_old.unwrap_or(soon).min(soon))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Shared>> {
@@ -101,7 +123,9 @@ impl SharedList {
 impl Shared {
     /// Whether it may carry more requests.
     fn is_fit(&self, limits: &Limits) -> bool {
-        self.connection.is_open() && self.opened.elapsed() < limits.max_age
+        self.connection.is_open()
+            && !self.connection.was_forgotten()
+            && self.opened.elapsed() < limits.max_age
     }
 
     fn has_room(&self) -> bool {

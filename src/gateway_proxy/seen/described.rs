@@ -15,6 +15,7 @@ pub(super) fn describe() {
         describe_histogram, "request_duration_seconds", Seconds, "From the call to the end of the answer or of the tunnel.";
         describe_counter, "request_bytes_total", Bytes, "Bytes of requests' bodies, and of what clients sent through tunnels.";
         describe_counter, "response_bytes_total", Bytes, "Bytes of answers' bodies, and of what upstreams sent through tunnels.";
+        describe_counter, "dropped_fields_total", Count, "Fields of requests that were dropped, since a CGI application takes their names for others.";
         describe_gauge, "tunnels", Count, "Upgraded connections that are open.";
         describe_counter, "tries_total", Count, "Requests sent to an upstream, each try for one.";
         describe_counter, "retries_total", Count, "Tries that were followed by another, by reason.";

@@ -72,6 +72,11 @@ impl Requests {
         counter!("tower_gateway_proxy_errors_total", "kind" => kind.name()).increment(1);
     }
 
+    /// Fields of one were dropped for their names.
+    pub(super) fn dropped(&self, fields: u64) {
+        counter!("tower_gateway_proxy_dropped_fields_total").increment(fields);
+    }
+
     /// One becomes a tunnel, which is open for as long as what is returned is there.
     pub(super) fn tunnel(&self) -> Open {
         Open::new(&self.all().tunnels)

@@ -29,6 +29,8 @@ impl Requests {
 
     pub(super) fn failed(&self, _: ErrorKind) {}
 
+    pub(super) fn dropped(&self, _: u64) {}
+
     pub(super) fn tunnel(&self) -> Open {
         Open
     }

@@ -21,7 +21,8 @@ use super::{
         head,
     },
     stream::Stream,
-    upload::{Coding, Progress, Upload, passable},
+    trailers,
+    upload::{Coding, Progress, Upload},
     uwsgi::answer::keeps_connection,
 };
 use crate::{Body, Error, ErrorKind};
@@ -336,7 +337,7 @@ impl Call {
                     Some(Piece::Data(data)) => Ok(Some(Some(Frame::data(data)))),
                     Some(Piece::End(trailers)) => {
                         *framing = Framing::Length(0);
-                        Ok(Some(passable(trailers).map(Frame::trailers)))
+                        Ok(Some(trailers::of_answer(trailers).map(Frame::trailers)))
                     }
                 };
             }

@@ -72,7 +72,7 @@ pub(in crate::gateway_proxy) struct Settings {
     /// stop all others.
     pub(in crate::gateway_proxy) stream_window: u32,
     /// How long the upstream may say nothing, while requests are open, before it is asked whether
-    /// it is there.
+    /// it is there; without any, before the connection counts as forgotten.
     pub(in crate::gateway_proxy) ping_interval: Duration,
     /// How long it may take to say that it is.
     pub(in crate::gateway_proxy) ping_timeout: Duration,
@@ -162,6 +162,12 @@ impl Http2 {
         let mut cx = Context::from_waker(Waker::noop());
         !self.shared.pulse.is_over()
             && matches!(self.sender.clone().poll_ready(&mut cx), Poll::Ready(Ok(())))
+    }
+
+    /// Whether it was idle for so long that a new one is cheaper than to find out, with a request,
+    /// that nobody is there any more.
+    pub(in crate::gateway_proxy) fn was_forgotten(&self) -> bool {
+        self.shared.pulse.was_forgotten()
     }
 
     /// How many requests are open: until the body of the answer is over or dropped.

@@ -9,6 +9,7 @@ pub(super) mod http2;
 mod stream;
 #[cfg(feature = "tls")]
 pub(super) mod tls;
+pub(super) mod trailers;
 mod upload;
 pub(super) mod uwsgi;
 

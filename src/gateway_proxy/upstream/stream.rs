@@ -5,13 +5,15 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-
 #[cfg(unix)]
-use tokio::net::UnixStream;
+use std::{path::Path, time::Duration};
+
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+#[cfg(unix)]
+use tokio::{net::UnixStream, time::sleep};
 
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
@@ -50,20 +52,33 @@ impl Stream {
                 Ok(Self::Tcp(stream))
             }
             #[cfg(unix)]
-            Place::Unix { path } => Ok(Self::Unix(UnixStream::connect(path).await?)),
+            Place::Unix { path } => Ok(Self::Unix(connect_unix(path).await?)),
             #[cfg(not(unix))]
             Place::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    /// Whether the peer has neither closed the connection nor said anything unasked. The kernel
-    /// is asked, not the runtime, which may not have looked since.
+    /// Whether the peer has neither closed the connection nor said anything unasked. On Unix the
+    /// kernel is asked, not the runtime, which may not have looked since.
+    ///
+    /// Inside TLS, what the runtime knows of is read first. A session ticket that it does not know
+    /// of yet costs the connection.
     pub(super) fn is_silent(&mut self) -> bool {
         #[cfg(feature = "tls")]
-        if let Self::Tls(stream) = self {
-            return stream.is_silent();
+        if let Self::Tls(stream) = self
+            && !stream.is_silent()
+        {
+            return false;
         }
         self.is_silent_below()
+    }
+
+    /// Whether an error of a write may hide that a part of it got out: TLS writes several times.
+    pub(super) fn may_fail_in_part(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return matches!(self, Self::Tls(_));
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     #[cfg(unix)]
@@ -90,6 +105,24 @@ impl Stream {
             Self::Tls(stream) => return stream.get_ref().is_silent_below(),
         };
         matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// A TCP connection waits until there is room in the backlog, and so does this one; the limit on
+/// connecting is the caller's.
+///
+/// connect(2) of Linux: for nonblocking UNIX domain sockets, EAGAIN says that "the connection
+/// cannot be completed immediately". Nothing tells when it can.
+#[cfg(unix)]
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    const LONGEST: Duration = Duration::from_millis(50);
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match UnixStream::connect(path).await {
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
+            connected => return connected,
+        }
+        pause = (pause * 2).min(LONGEST);
     }
 }
 

@@ -12,8 +12,8 @@ use http::HeaderMap;
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
 
-use super::{http1::head, stream::Stream};
-use crate::{Body, BoxError, Error, ErrorKind, semantics::hop};
+use super::{http1::head, stream::Stream, trailers};
+use crate::{Body, BoxError, Error, ErrorKind};
 
 /// How many pieces are written before the answer is looked at. A body that never pauses, and an
 /// upstream that takes it as fast, would hide what the upstream says and stop the clock.
@@ -37,7 +37,7 @@ pub(super) struct Upload {
     coding: Coding,
     /// Whether the body waits until the upstream has said that it wants it.
     is_held: bool,
-    /// Whether a byte was written.
+    /// Whether a byte was written, or may have been.
     was_taken: bool,
     /// Whether what was written may still be on this side (TLS).
     is_unflushed: bool,
@@ -66,7 +66,9 @@ impl Default for Upload {
 
 impl Upload {
     pub(super) fn new(head: BytesMut, body: Body, coding: Coding, is_held: bool) -> Self {
-        let is_over = coding != Coding::Chunked && body.is_end_stream();
+        // A client of HTTP/2 may say the end of an empty body later, and nobody waits for that.
+        let is_over =
+            coding == Coding::Length(0) || coding != Coding::Chunked && body.is_end_stream();
         Self {
             queue: [head.freeze(), Bytes::new(), Bytes::new(), Bytes::new()],
             body: (!is_over).then_some(body),
@@ -159,7 +161,7 @@ impl Upload {
         };
         match frame.into_data() {
             Ok(data) => self.push(data)?,
-            Err(frame) => self.end(frame.into_trailers().ok().and_then(passable))?,
+            Err(frame) => self.end(frame.into_trailers().ok().and_then(trailers::of_request))?,
         }
         // One write less when this was the last of it.
         if self.coding == Coding::Length(0) {
@@ -211,7 +213,10 @@ impl Upload {
 
     fn write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let pieces = self.queue.each_ref().map(|piece| IoSlice::new(piece));
-        let written = Pin::new(stream).poll_write_vectored(cx, &pieces);
+        let written = Pin::new(&mut *stream).poll_write_vectored(cx, &pieces);
+        if matches!(written, Poll::Ready(Err(_))) {
+            self.was_taken |= stream.may_fail_in_part();
+        }
         let Poll::Ready(written) = written? else {
             return Poll::Pending;
         };
@@ -234,19 +239,6 @@ impl Upload {
         self.is_unflushed = flushed.is_pending();
         flushed
     }
-}
-
-/// What may pass of trailers: RFC 9110 §6.5.1 forbids those that frame, route, or identify.
-pub(super) fn passable(mut trailers: HeaderMap) -> Option<HeaderMap> {
-    let condemned: Vec<_> = trailers
-        .keys()
-        .filter(|name| !hop::is_forwardable_trailer(name))
-        .cloned()
-        .collect();
-    for name in condemned {
-        trailers.remove(name);
-    }
-    (!trailers.is_empty()).then_some(trailers)
 }
 
 /// The body of the request broke off, and says why if it is one of this crate.

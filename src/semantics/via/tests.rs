@@ -56,6 +56,18 @@ fn a_station_is_found_wherever_it_stands() {
     }
 }
 
+/// With work for each `(` that grows with what is behind it, this would not come to its end.
+#[test]
+fn a_line_costs_its_length() {
+    let us = Pseudonym::new("gw").unwrap();
+    for part in ["(", "(a, ", "(()", "(\\", "()", "((), "] {
+        let line = part.repeat(1 << 20) + ", 1.1 gw";
+        let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+        let headers = HeaderMap::from_iter([(header::VIA, value)]);
+        assert_eq!(passes(&headers, &us), 1, "{part}");
+    }
+}
+
 #[test]
 fn a_port_belongs_to_the_name() {
     let us = Pseudonym::new("example.org:8080").unwrap();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http2::SendRequest, ext::Protocol, upgrade::Upgraded};
 use hyper_util::{
@@ -210,4 +210,18 @@ async fn other_connects_are_not_for_a_gateway() {
         assert_eq!(response.status(), 501, "{protocol:?}");
     }
     assert_eq!(upstream.counts().requests, 1);
+}
+
+/// hyper gives both, a layer outside may have taken the connection.
+#[tokio::test]
+async fn without_a_connection_to_take_over_it_is_refused() {
+    let upstream = Upstream::echo().await;
+    let request = Request::connect("http://example.org/chat")
+        .version(Version::HTTP_2)
+        .extension(Protocol::from_static("websocket"))
+        .body(Empty::new())
+        .unwrap();
+    let response = super::call(&to(&upstream), request).await;
+    assert_eq!(response.status(), 501);
+    assert_eq!(upstream.counts().accepted, 0);
 }

@@ -134,6 +134,27 @@ async fn names_that_an_application_confuses_are_dropped() {
 }
 
 #[tokio::test]
+async fn what_may_go_no_further_is_checked_like_what_may() {
+    let upstream = Upstream::echo().await;
+    for max_forwards in ["0", "nonsense", "1"] {
+        for (hosts, coding, refused) in [
+            (&[][..], "chunked", ErrorKind::BadRequest),
+            (&["a", "a"], "chunked", ErrorKind::BadRequest),
+            (&["a"], "gzip, chunked", ErrorKind::UnknownTransferCoding),
+        ] {
+            let mut request = Request::options("/").header("max-forwards", max_forwards);
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            let request = request.header("transfer-encoding", coding);
+            let response = call(&to(&upstream), request.body(Body::empty()).unwrap()).await;
+            assert_eq!(kind(&response), Some(refused), "{max_forwards} {hosts:?}");
+        }
+    }
+    assert_eq!(upstream.counts().accepted, 0);
+}
+
+#[tokio::test]
 async fn expect_is_answered_here_and_not_passed_on() {
     let seen =
         seen("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi")
@@ -160,7 +181,7 @@ async fn request_trailers_pass() {
 async fn response_trailers_pass_to_a_client_that_wants_them() {
     let upstream = Upstream::saying(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
-         2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n",
+         2\r\nok\r\n0\r\nX-Sum: 42\r\nmy_key-bin: 1\r\nSet-Cookie: a=b\r\n\r\n",
     )
     .await;
     let mut request = get("/");
@@ -171,7 +192,12 @@ async fn response_trailers_pass_to_a_client_that_wants_them() {
     assert_eq!(response.headers()["trailer"], "X-Sum");
     assert!(!response.headers().contains_key("transfer-encoding"));
     let body = response.into_body().collect().await.unwrap();
-    assert_eq!(body.trailers().unwrap()["x-sum"], "42");
+    let trailers = body.trailers().unwrap();
+    assert_eq!(
+        (trailers.len(), &trailers["x-sum"]),
+        (2, &"42".parse().unwrap())
+    );
+    assert_eq!(trailers["my_key-bin"], "1");
     assert_eq!(body.to_bytes(), "ok");
 }
 

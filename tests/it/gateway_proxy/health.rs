@@ -22,7 +22,7 @@ use tower_gateway::{
 use super::{ask, call, get, kind, spread, text, to, to_these};
 use crate::support::{
     log,
-    upstream::{Refusing, Upstream},
+    upstream::{Conn, Refusing, Upstream},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -673,16 +673,10 @@ async fn over_uwsgi() {
     let upstream = Upstream::spawn(move |mut conn| {
         let seen = Arc::clone(&seen);
         async move {
-            // A block of variables, and its length in four bytes before it.
-            while conn.buffered().len() < 4
-                || conn.buffered().len()
-                    < 4 + usize::from(conn.buffered()[1]) + 256 * usize::from(conn.buffered()[2])
-            {
-                if conn.fill().await.is_none() {
-                    return;
-                }
-            }
-            let request = String::from_utf8_lossy(&conn.take()).into_owned();
+            let Some(request) = uwsgi_request(&mut conn).await else {
+                return;
+            };
+            let request = String::from_utf8_lossy(&request).into_owned();
             let status = ["503 No", "200 OK"][seen.lock().unwrap().len() / 3];
             seen.lock().unwrap().push(request);
             conn.write(format!(
@@ -704,6 +698,40 @@ async fn over_uwsgi() {
     assert_eq!(probes.len(), 4);
     for part in ["/healthz", "www.example.org", "REQUEST_METHOD"] {
         assert!(probes[0].contains(part), "{:?}", probes[0]);
+    }
+}
+
+/// What Gunicorn is sent has to be known before the first request.
+#[tokio::test(start_paused = true)]
+async fn a_probe_over_uwsgi_tells_how_the_server_reads_a_path() {
+    let upstream = Upstream::spawn(|mut conn| async move {
+        let Some(request) = uwsgi_request(&mut conn).await else {
+            return;
+        };
+        let encoded = b"PATH_INFO\x07\0/%C3%A9";
+        let is_encoded = request.windows(encoded.len()).any(|part| part == encoded);
+        let fields = "Server: gunicorn\r\nConnection: close\r\n";
+        conn.answer_with(200, fields, &is_encoded.to_string()).await;
+    })
+    .await;
+    let proxy = GatewayProxy::to(&format!("uwsgi://{}", upstream.addr)).unwrap();
+    let check = HealthCheck::get("/").wait_for_first_success();
+    let proxy = proxy.health_check(check);
+    let handle = proxy.handle();
+    handle.start();
+    until(|| health(&handle)[0] == UpstreamHealth::Up).await;
+    assert_eq!(text(call(&proxy, get("/%C3%A9")).await).await, "true");
+}
+
+/// A block of variables, with its length in four bytes before it.
+async fn uwsgi_request(conn: &mut Conn) -> Option<Vec<u8>> {
+    loop {
+        if let [_, low, high, _, block @ ..] = conn.buffered()
+            && block.len() >= usize::from(u16::from_le_bytes([*low, *high]))
+        {
+            return Some(conn.take());
+        }
+        conn.fill().await?;
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
@@ -146,6 +146,52 @@ async fn trailers_pass_both_ways_without_being_announced() {
     let response = call(&proxy, request).await;
     let body = response.into_body().collect().await.unwrap();
     assert_eq!(body.trailers(), Some(&trailers));
+}
+
+/// As over HTTP/1.1. That one of them is there does not break the request, either.
+#[tokio::test]
+async fn trailers_that_frame_route_or_identify_pass_neither_way() {
+    fn all(names: &[&'static str]) -> HeaderMap {
+        let named = names
+            .iter()
+            .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("1")));
+        named.collect()
+    }
+    let upstream = server::spawn(service_fn(|request: Request<Incoming>| async move {
+        let body = request.into_body().collect().await.unwrap();
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let names: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+        // Nobody takes an answer's trailers for CGI variables, and gRPC allows such names.
+        let said = all(&[
+            "x-sum",
+            "my_key-bin",
+            "set-cookie",
+            "content-length",
+            "x-forwarded-for",
+        ]);
+        let body = Full::new(Bytes::from(names.join(" ")));
+        Ok(Response::new(
+            body.with_trailers(async { Some(Ok::<_, Infallible>(said)) }),
+        ))
+    }))
+    .await;
+    let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
+    const BAD: [&str; 4] = [
+        "x-forwarded-for",
+        "authorization",
+        "keep-alive",
+        "script_name",
+    ];
+    let some = [&["x-sum"], &BAD[..]].concat();
+    for (names, passed) in [(&some[..], "x-sum"), (&BAD, "")] {
+        let sent = all(names);
+        let body = Full::new(Bytes::from("hello")).with_trailers(async { Some(Ok(sent)) });
+        let response = call(&proxy, post("/", "").map(|_| body)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let body = response.into_body().collect().await.unwrap();
+        assert_eq!(body.trailers(), Some(&all(&["x-sum", "my_key-bin"])));
+        assert_eq!(body.to_bytes(), passed);
+    }
 }
 
 #[tokio::test]

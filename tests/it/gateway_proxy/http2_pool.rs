@@ -18,7 +18,7 @@ use tokio::{
     net::TcpListener,
     sync::{Barrier, Notify, watch},
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tower_gateway::{Body, ErrorKind, GatewayProxy};
 
@@ -221,4 +221,78 @@ async fn one_connection_is_warm_enough() {
     assert_eq!(handle.warm_up(3).await, 0);
     text(call(&proxy, get("/")).await).await;
     assert_eq!(connected(&proxy), 1);
+}
+
+/// What stands between may have forgotten it without a word.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_quiet_for_long_is_not_used_again() {
+    let upstream = Upstream::spawn(Arc::default(), |number, request| async move {
+        if number == 0 && request.uri().path() == "/late" {
+            std::future::pending::<()>().await;
+        }
+        Response::new(Body::from("ok"))
+    })
+    .await;
+    let proxy = upstream.proxy();
+    for _ in 0..10 {
+        assert_eq!(text(call(&proxy, get("/")).await).await, "ok");
+        sleep(Duration::from_secs(15)).await;
+    }
+    assert_eq!(connected(&proxy), 1);
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(proxy.handle().upstreams()[0].idle, 0);
+    upstream.until_open(0).await;
+    assert_eq!(text(call(&proxy, get("/late")).await).await, "ok");
+    assert_eq!(connected(&proxy), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_upstream_has_closed_is_not_idle() {
+    let cut = Arc::new(Notify::new());
+    let upstream = Upstream::spawn(Arc::clone(&cut), |_, _| async {
+        Response::new(Body::from("ok"))
+    })
+    .await;
+    let proxy = upstream.proxy();
+    text(call(&proxy, get("/")).await).await;
+    assert_eq!(proxy.handle().upstreams()[0].idle, 1);
+    cut.notify_one();
+    let noticed = async {
+        while proxy.handle().upstreams()[0].idle > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, noticed).await.unwrap();
+}
+
+/// RFC 9113 §6.5.2: "A value of 0 for SETTINGS_MAX_CONCURRENT_STREAMS SHOULD NOT be treated as
+/// special by endpoints. [...] Servers SHOULD only set a zero value for short durations".
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_no_request_for_now_is_not_connected_to_for_each() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("h2c://{}", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&accepted);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            counter.fetch_add(1, Ordering::SeqCst);
+            let service = hyper::service::service_fn(|_| async {
+                Ok::<_, Infallible>(Response::new(Body::from("ok")))
+            });
+            connections.spawn(
+                http2::Builder::new(TokioExecutor::new())
+                    .max_concurrent_streams(0)
+                    .serve_connection(TokioIo::new(stream), service),
+            );
+        }
+    });
+    let proxy = GatewayProxy::to(&url).unwrap();
+    let proxy = proxy.response_timeout(Duration::from_millis(100));
+    for _ in 0..20 {
+        assert_eq!(call(&proxy, get("/")).await.status(), 504);
+    }
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
 }

@@ -151,8 +151,35 @@ async fn forwarded_of_a_trusted_peer_is_read_where_it_is_alone() {
         lines(&seen, "x-forwarded-for"),
         ["_hidden, 192.0.2.9, 10.0.0.1"]
     );
-    assert_eq!(lines(&seen, "x-forwarded-host"), ["a.test:1"]);
-    assert_eq!(lines(&seen, "x-forwarded-proto"), ["https"]);
+    // The element of `_hidden` says neither; that of somebody beyond is not believed.
+    assert_eq!(lines(&seen, "x-forwarded-host"), ["example.org"]);
+    assert_eq!(lines(&seen, "x-forwarded-proto"), ["http"]);
+}
+
+#[tokio::test]
+async fn what_a_client_says_before_its_trusted_proxy_is_not_believed() {
+    let trusting = |proxy: GatewayProxy| proxy.trust("10.0.0.1").unwrap();
+    for (name, value) in [
+        (
+            "forwarded",
+            "for=6.6.6.6;host=evil.test;proto=https, for=198.51.100.9;host=a.test;proto=http",
+        ),
+        (
+            "forwarded",
+            "for=6.6.6.6;host=evil.test;proto=https;x=\", for=198.51.100.9",
+        ),
+        ("x-forwarded-host", "evil.test, a.test"),
+        ("x-forwarded-proto", "https, http"),
+        ("x-forwarded-prefix", "/evil, /a"),
+    ] {
+        let seen = seen(trusting, tcp("10.0.0.1"), &[(name, value)]).await;
+        let is_forged = |text: &str| {
+            ["6.6.6.6", "evil", "https"]
+                .iter()
+                .any(|it| text.contains(it))
+        };
+        assert!(!is_forged(&seen), "{name}: {value}\n{seen}");
+    }
 }
 
 #[tokio::test]
@@ -294,15 +321,20 @@ proptest! {
 
         let mut headers = HeaderMap::new();
         identity.write_forwarded(&mut headers);
-        prop_assert_eq!(&Identity::read(&headers), &identity);
+        prop_assert_eq!(&Identity::read(&headers, |_| true), &identity);
 
-        // A list in `X-Forwarded-Host` is the first of it, so a comma is not for that family.
+        // A list in `X-Forwarded-Host` is the last of it, so a comma is not for that family.
         identity.host = Some(HeaderValue::from_str(&host.replace(',', "")).unwrap());
         prop_assume!(!identity.host.as_ref().unwrap().is_empty());
         identity.prefix = prefix;
         let mut headers = HeaderMap::new();
         identity.write_x_forwarded(&mut headers);
-        prop_assert_eq!(&Identity::read(&headers), &identity);
+        prop_assert_eq!(&Identity::read(&headers, |_| true), &identity);
+
+        identity.write_forwarded(&mut headers);
+        let mut both = HeaderMap::new();
+        identity.write_both(&mut both);
+        prop_assert_eq!(both, headers);
     }
 
     /// Whatever a trusted peer sends, what goes on has the shape that RFC 7239 §4 gives it.
@@ -322,13 +354,13 @@ proptest! {
                 headers.insert(name, value);
             }
         }
-        let identity = Identity::read(&headers);
+        let identity = Identity::read(&headers, |_| true);
         identity.write_forwarded(&mut headers);
         let written = headers["forwarded"].to_str().unwrap().to_owned();
         prop_assert!(is_forwarded(&written), "{}", written);
         // Reading it again changes nothing.
         headers.remove("x-forwarded-for");
-        let again = Identity::read(&headers);
+        let again = Identity::read(&headers, |_| true);
         prop_assert_eq!(
             again.chain.first().unwrap_or(&Node::Unknown),
             identity.chain.first().unwrap_or(&Node::Unknown)

@@ -1,14 +1,19 @@
 //! Which connections may be kept, and what is done before there is a request.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use http_body::{Frame, SizeHint};
 use tokio::time::timeout;
 use tower_gateway::{
-    GatewayProxy,
+    BoxError, ErrorKind, GatewayProxy,
     gateway_proxy::{self, HealthCheck},
 };
 
-use super::{call, get, text, to};
+use super::{call, get, kind, post, text, to};
 use crate::support::{
     raw::PATIENCE,
     upstream::{Conn, Upstream},
@@ -138,4 +143,59 @@ async fn a_server_that_is_removed_is_looked_after_no_more() {
         }
     };
     timeout(PATIENCE, fewer).await.unwrap();
+}
+
+/// The body of a request that is empty, and whose end its client has yet to say.
+struct EmptyForNow;
+
+impl http_body::Body for EmptyForNow {
+    type Data = bytes::Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<bytes::Bytes>, BoxError>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(0)
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_no_bytes_is_over_before_its_end_is_said() {
+    let upstream = Upstream::echo().await;
+    let proxy = to(&upstream).stream_requests();
+    let response = call(&proxy, post("/", "").map(|_| EmptyForNow)).await;
+    assert_eq!(response.status(), 200);
+    text(response).await;
+    text(call(&proxy, get("/")).await).await;
+    assert_eq!(upstream.counts().accepted, 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_said_in_uwsgi_takes_no_connection_and_waits_for_none() {
+    let upstream =
+        Upstream::spawn(|mut conn| async move { while conn.fill().await.is_some() {} }).await;
+    let proxy = GatewayProxy::to(&format!("uwsgi://{}", upstream.addr)).unwrap();
+    let proxy = proxy.max_connections(1);
+    let handle = proxy.handle();
+    let mut large = get("/");
+    let value = "x".repeat(64 << 10).parse().unwrap();
+    large.headers_mut().insert("x-large", value);
+    let asked = call(&proxy, large).await;
+    assert_eq!(kind(&asked), Some(ErrorKind::RequestHeadTooLarge));
+    assert_eq!(call(&proxy, get("/%2570rivate")).await.status(), 400);
+    assert_eq!(handle.upstreams()[0].connected, 0);
+
+    let holder = tokio::spawn({
+        let proxy = proxy.clone();
+        async move { call(&proxy, get("/")).await }
+    });
+    upstream.until(|counts| counts.accepted == 1).await;
+    let refused = timeout(PATIENCE, call(&proxy, get("/%2570rivate"))).await;
+    assert_eq!(refused.unwrap().status(), 400);
+    holder.abort();
 }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "serve")]
 mod answers;
+#[cfg(unix)]
+mod backlog;
 mod balancing;
 mod blame;
 mod both_ways;

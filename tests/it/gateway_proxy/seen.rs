@@ -613,8 +613,15 @@ async fn every_number_is_described_and_documented() {
     let upstream = Upstream::echo().await;
     let nowhere = GatewayProxy::to("http+unix:/nowhere/at.all").unwrap();
     for proxy in [to(&upstream), nowhere] {
-        text(call(&proxy, get("/")).await).await;
+        let mut request = get("/");
+        for name in ["x_forwarded_for", "proxy", "x-fine"] {
+            let value = http::HeaderValue::from_static("6.6.6.6");
+            request.headers_mut().append(name, value);
+        }
+        text(call(&proxy, request).await).await;
     }
+    let dropped = counted.of("tower_gateway_proxy_dropped_fields_total");
+    assert_eq!(dropped, 4.0);
     let described = counted.described();
     let docs = include_str!("../../../src/gateway_proxy/mod.rs");
     for name in counted.all().into_keys() {

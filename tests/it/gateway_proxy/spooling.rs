@@ -3,12 +3,13 @@
 use std::io;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::Request;
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use tokio::io::AsyncWriteExt;
 use tower_gateway::{
-    Body, BoxError, Error, ErrorKind,
+    Body, BoxError, Error, ErrorKind, GatewayProxy,
     body::spool::{Spool, Spooled},
 };
 
@@ -303,4 +304,28 @@ fn pieces_of(byte: u8, length: usize) -> Vec<Frame<Bytes>> {
     (0..length / piece.len())
         .map(|_| Frame::data(piece.clone()))
         .collect()
+}
+
+/// What a body is, the client says; who waits for it, it has no say in.
+#[tokio::test]
+async fn a_client_that_says_grpc_holds_no_server_that_cannot_speak_it() {
+    let upstream = Upstream::echo().await;
+    for scheme in ["http", "uwsgi"] {
+        let proxy = GatewayProxy::to(&format!("{scheme}://{}", upstream.addr)).unwrap();
+        let proxy = proxy.max_connections(1);
+        let (feed, body) = scripted::channel();
+        feed.data("x");
+        let request = Request::post("/")
+            .header("host", "a")
+            .header("content-type", "application/grpc")
+            .body(body.with_length(100_000_000))
+            .unwrap();
+        let slow = call(&proxy, request);
+        tokio::pin!(slow);
+        assert!((&mut slow).now_or_never().is_none());
+        assert_eq!(proxy.handle().upstreams()[0].in_use, 0, "{scheme}");
+        if scheme == "http" {
+            assert_eq!(call(&proxy, get("/")).await.status(), 200);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use tower_gateway::GatewayProxy;
+use tower_gateway::{GatewayProxy, gateway_proxy::HostPolicy};
 
 #[test]
 fn urls_of_upstreams() {
@@ -66,6 +66,13 @@ fn networks_that_are_trusted() {
 #[should_panic(expected = "a prefix begins with a slash")]
 fn a_bad_prefix_is_refused_where_it_is_written() {
     let _ = GatewayProxy::to("http://a").unwrap().at("api");
+}
+
+#[test]
+#[should_panic(expected = "user:pw@app is not a host and an optional port")]
+fn a_fixed_host_with_a_user_name_is_refused() {
+    let host = HostPolicy::Fixed("user:pw@app".parse().unwrap());
+    let _ = GatewayProxy::to("http://a").unwrap().host(host);
 }
 
 #[test]

@@ -58,7 +58,12 @@ fn one_valid_host_or_none_in_http_1_0() {
 fn an_absolute_target_wins_in_http_1() {
     let of = |hosts: &[&str]| host_of(Version::HTTP_11, "http://good.test:81/x", hosts);
     assert_eq!(of(&["evil.test"]), Ok(Some("good.test:81".into())));
-    assert_eq!(of(&[]), Ok(Some("good.test:81".into())));
+    // §3.2: "to any HTTP/1.1 request message that lacks a Host header field".
+    assert_eq!(of(&[]), Err(HostError::Missing));
+    assert_eq!(
+        host_of(Version::HTTP_10, "http://good.test:81/x", &[]),
+        Ok(Some("good.test:81".into()))
+    );
     assert_eq!(of(&["a", "b"]), Err(HostError::Repeated));
     let userinfo = host_of(Version::HTTP_11, "http://me@good.test/", &["good.test"]);
     assert_eq!(userinfo, Err(HostError::Invalid));

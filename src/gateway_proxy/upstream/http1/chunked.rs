@@ -94,7 +94,8 @@ impl Chunked {
 
     fn size_line(&mut self, buffer: &mut BytesMut) -> Result<Option<u64>, BadAnswer> {
         let Some(end) = buffer.iter().position(|byte| *byte == b'\n') else {
-            // 16 digits, and the extensions.
+            // 16 digits, and the extensions. A line that comes whole may have more digits, if they
+            // are zeros.
             return match buffer.len() > 16 + MAX_EXTENSIONS - self.extensions {
                 true => Err(BadAnswer("a chunk's size is too long")),
                 false => Ok(None),

@@ -18,8 +18,8 @@ const MAX_FIELDS: usize = 100;
 const SPARE: usize = 3;
 
 /// Up to this size an incomplete head is looked at whenever some of it comes, so that nonsense is
-/// known at once. Beyond, only when its end is in sight: a head that comes byte by byte would cost
-/// the square of its length.
+/// known at once. Beyond, only when its end is there: to parse it for each byte that comes would cost
+/// much more than to look for an empty line.
 const EAGER: usize = 4 << 10;
 
 /// Writes the head of a request.

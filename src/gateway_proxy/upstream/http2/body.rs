@@ -15,6 +15,7 @@ use super::{
     Failure, Kind, Using,
     upload::{Upload, Uploading},
 };
+use crate::gateway_proxy::upstream::trailers;
 
 /// The body of an answer, and what is held for as long as it lasts: `lease` is whatever the user
 /// of the connection wants to have back at its end.
@@ -133,13 +134,10 @@ impl<L: Unpin> http_body::Body for Http2Body<L> {
                     None => this.phase = Phase::Trailers,
                 },
                 Phase::Trailers => match ready!(this.stream.poll_trailers(cx)) {
-                    Ok(Some(trailers)) => {
+                    Ok(trailers) => {
                         this.finish();
-                        return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
-                    }
-                    Ok(None) => {
-                        this.finish();
-                        return Poll::Ready(None);
+                        let trailers = trailers.and_then(trailers::of_answer);
+                        return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
                     }
                     Err(error) => break Err(error),
                 },

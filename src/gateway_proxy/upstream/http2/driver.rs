@@ -34,6 +34,7 @@ pub(super) struct Pulse {
     heard: AtomicBool,
     is_unresponsive: AtomicBool,
     is_over: AtomicBool,
+    was_forgotten: AtomicBool,
 }
 
 impl Pulse {
@@ -43,6 +44,12 @@ impl Pulse {
 
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Whether there was a whole interval with neither a request nor a byte. What stands between
+    /// (NAT, a firewall, a balancer) may have forgotten the connection without a word.
+    pub(super) fn was_forgotten(&self) -> bool {
+        self.was_forgotten.load(Ordering::Relaxed)
     }
 
     fn was_heard(&self) -> bool {
@@ -149,7 +156,10 @@ impl KeepAlive {
                     return Poll::Ready(());
                 }
                 self.wait(self.timeout);
-            } else if was_heard || self.streams.load(Ordering::Relaxed) == 0 {
+            } else if was_heard {
+                self.wait(self.interval);
+            } else if self.streams.load(Ordering::Relaxed) == 0 {
+                self.pulse.was_forgotten.store(true, Ordering::Relaxed);
                 self.wait(self.interval);
             } else {
                 // It fails on a connection that is over, which says so itself.

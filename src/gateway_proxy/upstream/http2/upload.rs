@@ -8,11 +8,12 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
+use http::HeaderMap;
 use http_body::Body as _;
 use tokio::task::JoinHandle;
 
 use super::{Failure, Kind};
-use crate::{Body, BoxError};
+use crate::{Body, BoxError, gateway_proxy::upstream::trailers};
 
 /// Sends a body as fast as the upstream takes it. Ready when there is nothing more to send, or
 /// nobody to take it; why that is so, the answer tells.
@@ -23,6 +24,8 @@ pub(super) struct Upload {
     body: Body,
     /// What was taken from the body and is not sent.
     chunk: Bytes,
+    /// What has yet to be taken, if a length was said.
+    left: Option<u64>,
 }
 
 /// There is nothing more to send, or nobody to take it.
@@ -32,6 +35,7 @@ impl Upload {
     pub(super) fn new(stream: SendStream<Bytes>, body: Body) -> Self {
         Self {
             stream,
+            left: body.size_hint().exact(),
             body,
             chunk: Bytes::new(),
         }
@@ -56,7 +60,8 @@ impl Upload {
                 }
             }
             let piece = self.chunk.split_to(room);
-            let is_last = self.chunk.is_empty() && self.body.is_end_stream();
+            let is_last =
+                self.chunk.is_empty() && self.body.is_end_stream() && !self.is_too_short();
             self.stream
                 .send_data(piece, is_last)
                 .map_err(|_told_by_the_answer| Done)?;
@@ -64,6 +69,35 @@ impl Upload {
                 return Poll::Ready(Err(Done));
             }
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// RFC 9113 §8.1.1: "A request or response that is defined as having content when it contains a
+    /// Content-Length header field is malformed if the value of the Content-Length header field does
+    /// not equal the sum of the DATA frame payload lengths that form the content".
+    fn take(&mut self, data: Bytes) -> Result<(), &'static str> {
+        if let Some(left) = &mut self.left {
+            let rest = left.checked_sub(data.len() as u64);
+            *left = rest.ok_or("it is longer than it said")?;
+        }
+        self.chunk = data;
+        Ok(())
+    }
+
+    fn is_too_short(&self) -> bool {
+        self.left.is_some_and(|left| left > 0)
+    }
+
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Poll<Result<(), Failure>> {
+        if self.is_too_short() {
+            return self.fail("it is shorter than it said");
+        }
+        let sent = match trailers {
+            None => self.stream.send_data(Bytes::new(), true),
+            Some(trailers) => self.stream.send_trailers(trailers),
+        };
+        // It fails on a stream that is over; of fields that h2 does not send none is left.
+        let _told_by_the_answer = sent;
         Poll::Ready(Ok(()))
     }
 
@@ -92,25 +126,18 @@ impl Future for Upload {
             let frame = match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return this.fail(error),
-                None => {
-                    let _told_by_the_answer = this.stream.send_data(Bytes::new(), true);
-                    return Poll::Ready(Ok(()));
-                }
+                None => return this.end(None),
             };
             match frame.into_data() {
-                Ok(data) => this.chunk = data,
+                Ok(data) => {
+                    if let Err(wrong) = this.take(data) {
+                        return this.fail(wrong);
+                    }
+                }
                 Err(frame) => {
-                    let Ok(trailers) = frame.into_trailers() else {
-                        continue;
-                    };
-                    return match this.stream.send_trailers(trailers) {
-                        Err(error)
-                            if !(error.is_io() || error.is_reset() || error.is_go_away()) =>
-                        {
-                            this.fail(error)
-                        }
-                        _ => Poll::Ready(Ok(())),
-                    };
+                    if let Ok(trailers) = frame.into_trailers() {
+                        return this.end(trailers::of_request(trailers));
+                    }
                 }
             }
         }

@@ -11,6 +11,8 @@ use rustls::{
     server::WebPkiClientVerifier,
     version::{TLS12, TLS13},
 };
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     task::JoinHandle,
@@ -18,6 +20,11 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server};
 
 use super::*;
+#[cfg(unix)]
+use crate::gateway_proxy::upstream::{
+    stream::Stream,
+    upload::{Coding, Upload},
+};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 type Accepted = io::Result<server::TlsStream<DuplexStream>>;
@@ -463,4 +470,40 @@ fn the_key_is_in_no_log() {
     let text = format!("{tls:?} {:?}", Connector::new(tls.clone()));
     assert!(text.contains("has_client_certificate: true"), "{text}");
     assert!(text.len() < 400, "{text}");
+}
+
+/// Over a socket, so that there is a kernel to be asked.
+#[cfg(unix)]
+async fn over_a_socket() -> (Stream, server::TlsStream<UnixStream>) {
+    let server = Server::named(&["app.internal"]);
+    let (near, far) = UnixStream::pair().unwrap();
+    let connector = Connector::new(server.tls());
+    let connecting = connector.connect(Stream::Unix(near), "app.internal", Alpn::Http1);
+    let (near, far) = tokio::join!(connecting, server.acceptor().accept(far));
+    (Stream::Tls(Box::new(near.unwrap())), far.unwrap())
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_end_that_the_runtime_has_not_seen_is_one() {
+    let (mut near, mut far) = over_a_socket().await;
+    // With the session tickets before it.
+    far.write_all(b"x").await.unwrap();
+    near.read_exact(&mut [0]).await.unwrap();
+    assert!(near.is_silent());
+    drop(far);
+    assert!(!near.is_silent());
+}
+
+/// An error may be that of a later record.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_was_written_to_an_error_may_have_got_out_in_part() {
+    let (mut near, far) = over_a_socket().await;
+    drop(far);
+    let head = bytes::BytesMut::from("GET / HTTP/1.1\r\n\r\n");
+    let mut upload = Upload::new(head, crate::Body::empty(), Coding::Length(0), false);
+    let mut cx = Context::from_waker(Waker::noop());
+    upload.poll(&mut near, &mut cx).unwrap();
+    assert!(upload.was_taken());
 }

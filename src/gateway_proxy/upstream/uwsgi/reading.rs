@@ -3,8 +3,9 @@
 //! In the uwsgi protocol the path is sent decoded. Gunicorn (27.0.1) decodes it once more, and
 //! spoils what is not ASCII in it: `/%2570rivate` would be `/private` there and nowhere else, and
 //! `/é` would not be found. So Gunicorn is sent the path with its escapes, which it then reads
-//! as everybody does; and as long as it is not known who is there, a path that the two would
-//! read differently is refused.
+//! as everybody does. As long as it is not known who is there, the path is sent decoded, and
+//! refused if it would then be another one at Gunicorn (`/%2570rivate`); that `/é` is not found
+//! there harms nobody. The first answer tells, be it that of a health check.
 
 use std::{error, fmt};
 

@@ -271,6 +271,12 @@ fn hosts() -> Vec<Probe> {
         .refused(&[400]),
         probe(
             "RFC 9112 §3.2",
+            "no Host is refused, whatever the target says",
+            "GET http://a/ HTTP/1.1\r\n\r\n",
+        )
+        .refused(&[400]),
+        probe(
+            "RFC 9112 §3.2",
             "a Host that is none is refused",
             "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
         )

@@ -65,6 +65,26 @@ pub fn probes() -> Vec<Probe> {
         .goes()
         .answered(204)
         .goes(),
+        // What is answered here is a request like others.
+        probe(
+            "RFC 9112 §3.2",
+            "OPTIONS that may go no further says for which host it is",
+            "OPTIONS / HTTP/1.1\r\nMax-Forwards: 0\r\n\r\n",
+        )
+        .refused(&[400]),
+        probe(
+            "RFC 9112 §3.2",
+            "OPTIONS that may go no further says it once",
+            "OPTIONS / HTTP/1.1\r\nHost: a\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n",
+        )
+        .refused(&[400]),
+        probe(
+            "RFC 9112 §6.1",
+            "nor is its coding an unknown one",
+            "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\
+             Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        )
+        .refused(&[501]),
         // "the intermediary MUST generate an updated Max-Forwards field in the forwarded message".
         probe(
             "RFC 9110 §7.6.2",
