@@ -85,7 +85,7 @@ fn refusal(error: Error, version: Version) -> Response<Body> {
 }
 
 async fn try_forward<B>(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     request: Request<B>,
     seen: &mut Seen,
 ) -> Result<Response<Body>, Unanswered>
@@ -126,6 +126,7 @@ where
         work,
         turn,
         source,
+        credit,
     } = tries.answer().await?;
 
     let server = work.server();
@@ -173,19 +174,20 @@ where
         may_never_ask: version >= Version::HTTP_2,
     };
     seen.heard(parts.status);
-    let mut rest = Some((source, turn, work, seen.take()));
+    let mut rest = Some((source, turn, work, credit, seen.take()));
     let body = poll_fn(|cx| {
         let rest = rest.take();
-        let (source, turn, work, seen) = rest.expect("it is polled once: it is ready at once");
+        let (source, turn, work, credit, seen) =
+            rest.expect("it is polled once: it is ready at once");
         Poll::Ready(match source {
             Source::Call(call) => {
-                let body = ResponseBody::new(call, turn, work, config.read_timeout);
+                let body = ResponseBody::new(call, turn, work, credit, config.read_timeout);
                 reading.of(body, seen, cx)
             }
             #[cfg(feature = "http2")]
             Source::Stream(stream, activity) => {
                 let limit = config.read_timeout;
-                let body = StreamBody::new(stream, activity, turn, work, limit, deadline);
+                let body = StreamBody::new(stream, activity, (turn, work), credit, limit, deadline);
                 reading.of(body, seen, cx)
             }
         })

@@ -14,7 +14,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Version, response};
 use http_body::{Frame, SizeHint};
 
-use super::{pool::Turn, server::Server, tries::Work, upstream::Call};
+use super::{
+    pool::Turn,
+    server::Server,
+    tries::{Credit, Work},
+    upstream::Call,
+};
 use crate::{
     Error,
     semantics::{
@@ -52,15 +57,26 @@ struct Rest {
     call: Call,
     turn: Turn,
     work: Work,
+    credit: Option<Credit>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(mut call: Call, turn: Turn, work: Work, read_timeout: Duration) -> Self {
+    pub(super) fn new(
+        mut call: Call,
+        turn: Turn,
+        work: Work,
+        credit: Option<Credit>,
+        read_timeout: Duration,
+    ) -> Self {
         call.pause(read_timeout);
         let is_over = call.is_over();
-        let mut body = Self {
-            rest: Some(Rest { call, turn, work }),
+        let rest = Rest {
+            call,
+            turn,
+            work,
+            credit,
         };
+        let mut body = Self { rest: Some(rest) };
         if is_over {
             body.finish();
         }
@@ -68,9 +84,9 @@ impl ResponseBody {
     }
 
     fn finish(&mut self) {
-        if let Some(Rest { call, turn, work }) = self.rest.take() {
-            turn.finish(call);
-            drop(work);
+        if let Some(rest) = self.rest.take() {
+            rest.turn.finish(rest.call);
+            drop((rest.work, rest.credit));
         }
     }
 }
@@ -92,7 +108,7 @@ impl http_body::Body for ResponseBody {
             // With a known length the server need not ask again.
             None | Some(Ok(_)) if rest.call.is_over() => this.finish(),
             Some(Err(error)) => {
-                broken_off(&rest.work.server(), error);
+                broken_off(&rest.work.server(), rest.credit.take(), error);
                 // Dropped here, which closes it: there may be more of this answer to come.
                 this.rest = None;
             }
@@ -116,7 +132,7 @@ impl http_body::Body for ResponseBody {
     }
 }
 
-pub(super) fn broken_off(server: &Server, error: &Error) {
+pub(super) fn broken_off(server: &Server, credit: Option<Credit>, error: &Error) {
     server.failed(error.kind());
     tracing::warn!(
         upstream = %server.address(),
@@ -124,4 +140,7 @@ pub(super) fn broken_off(server: &Server, error: &Error) {
         cause = error::Error::source(error).map(tracing::field::display),
         "an upstream did not finish its answer"
     );
+    if let Some(credit) = credit {
+        credit.lose(error.kind());
+    }
 }

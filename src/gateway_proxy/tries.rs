@@ -1,6 +1,7 @@
 //! A request is tried until there is an answer, or no more sense in it.
 
 mod answered;
+mod credit;
 #[cfg(feature = "http2")]
 mod shared;
 
@@ -10,8 +11,11 @@ use bytes::BytesMut;
 use http::HeaderValue;
 use tokio::time::{Instant, sleep};
 
-pub(super) use self::answered::{Answered, Source, Unanswered, Work};
 use self::answered::{Failure, explain};
+pub(super) use self::{
+    answered::{Answered, Source, Unanswered, Work},
+    credit::Credit,
+};
 use super::{
     balance::key_of,
     content::Content,
@@ -34,7 +38,7 @@ const CONTINUE: Duration = Duration::from_secs(1);
 
 /// A request, and what was tried with it.
 pub(super) struct Tries<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     head: &'a mut Head,
     content: &'a mut Content,
     is_upgrade: bool,
@@ -50,7 +54,7 @@ pub(super) struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     pub(super) fn new(
-        shared: &'a Shared,
+        shared: &'a Arc<Shared>,
         head: &'a mut Head,
         content: &'a mut Content,
         is_upgrade: bool,
@@ -101,12 +105,13 @@ impl<'a> Tries<'a> {
                     Outcome::Failed(failure.failed)
                 }
             };
-            self.judge(&server, &outcome, sent, now, is_measured);
+            let credit = self.judge(&server, &outcome, sent, now, is_measured);
             match self.decide(&server, outcome, now) {
                 Verdict::Answer => {
                     let mut answered =
                         result.map_err(|failure| Unanswered::by(&server, failure.error))?;
                     answered.session_cookie = self.session_cookie(&server);
+                    answered.credit = credit;
                     return Ok(answered);
                 }
                 Verdict::Renew => {
@@ -121,6 +126,7 @@ impl<'a> Tries<'a> {
                         Outcome::Failed(_) => "failed",
                         Outcome::Answered { .. } => "status",
                     });
+                    drop(credit);
                     // What is left of an answer, or of a turn: others may have it meanwhile.
                     match result {
                         Ok(answered) => answered.discard(),
@@ -290,6 +296,7 @@ impl<'a> Tries<'a> {
                     turn,
                     work,
                     session_cookie: None,
+                    credit: None,
                 })
             }
             Err(failure) => {
@@ -309,39 +316,30 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// What a try says of the server.
+    /// What a try says of the server. That it is well shows when the answer is over.
     fn judge(
         &self,
-        server: &Server,
+        server: &Arc<Server>,
         outcome: &Outcome,
         sent: Instant,
         now: Instant,
         is_measured: bool,
-    ) {
-        let config = &self.shared.config.ejection;
-        let change = match config.is_failure(outcome) {
-            None => None,
-            Some(true) if self.had_no_time(sent, now) => None,
-            Some(false) => {
+    ) -> Option<Credit> {
+        match self.shared.config.ejection.is_failure(outcome)? {
+            true if self.had_no_time(sent, now) => None,
+            true => {
+                self.shared.failed(server, outcome, sent, now);
+                None
+            }
+            false => {
                 if is_measured {
                     server.known.load.observe(now - sent, now);
                 }
                 if outcome.asks_for_less() {
                     server.known.load.penalize(now, outcome.penalty());
                 }
-                server.known.health.succeeded(config, now)
+                Some(Credit::new(self.shared, server, sent, self.deadline))
             }
-            Some(true) => {
-                server.count_failure();
-                server.known.load.penalize(now, outcome.penalty());
-                let members = self.shared.table.members();
-                let table = members.servers.iter().map(|server| &*server.known.health);
-                let ejections = &self.shared.table.ejections;
-                ejections.failed(config, &server.known.health, table, sent, now)
-            }
-        };
-        if let Some(change) = change {
-            server.changed(&change, None);
         }
     }
 

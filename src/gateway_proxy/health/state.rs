@@ -146,18 +146,22 @@ impl Health {
         self.state(now) == State::Up
     }
 
-    /// A request was answered, and not with a failure.
+    /// Whether a [success](Self::succeeded) changes anything.
+    pub(in crate::gateway_proxy) fn counts_successes(&self, config: &Ejection) -> bool {
+        config.counts_all() || self.is_marked.load(Ordering::Acquire)
+    }
+
+    /// A request was answered to the end, and not with a failure.
     pub(in crate::gateway_proxy) fn succeeded(
         &self,
         config: &Ejection,
         now: Instant,
     ) -> Option<Change> {
-        let is_counted = config.is_on && config.rate.is_some();
-        if !is_counted && !self.is_marked.load(Ordering::Acquire) {
+        if !self.counts_successes(config) {
             return None;
         }
         let mut record = self.lock();
-        if let (Some(rate), true) = (&config.rate, is_counted) {
+        if let (Some(rate), true) = (&config.rate, config.counts_all()) {
             record.window.count(rate, false, now);
         }
         let change = record.succeeded(config, now);

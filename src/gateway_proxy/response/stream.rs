@@ -18,7 +18,7 @@ use crate::{
         activity::{Activity, Patience},
         pool::Turn,
         server::Server,
-        tries::Work,
+        tries::{Credit, Work},
         upstream::http2::Http2Body,
     },
 };
@@ -28,6 +28,7 @@ use crate::{
 pub(in crate::gateway_proxy) struct StreamBody {
     body: Http2Body<(Turn, Work)>,
     server: Arc<Server>,
+    credit: Option<Credit>,
     patience: Patience,
 }
 
@@ -36,8 +37,8 @@ impl StreamBody {
     pub(in crate::gateway_proxy) fn new(
         body: Http2Body,
         activity: Option<Activity>,
-        turn: Turn,
-        work: Work,
+        (turn, work): (Turn, Work),
+        credit: Option<Credit>,
         read_timeout: Duration,
         deadline: Option<Instant>,
     ) -> Self {
@@ -46,6 +47,7 @@ impl StreamBody {
         Self {
             server: work.server(),
             body: body.with_lease((turn, work)),
+            credit,
             patience,
         }
     }
@@ -71,8 +73,10 @@ impl http_body::Body for StreamBody {
             },
         };
         this.patience.rest();
-        if let Some(Err(error)) = &frame {
-            broken_off(&self.server, error);
+        match &frame {
+            Some(Err(error)) => broken_off(&this.server, this.credit.take(), error),
+            Some(Ok(_)) => {}
+            None => this.credit = None,
         }
         Poll::Ready(frame)
     }

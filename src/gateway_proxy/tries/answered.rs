@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response, header};
 
+use super::Credit;
 #[cfg(feature = "http2")]
 use crate::gateway_proxy::{activity::Activity, upstream::http2::Http2Body};
 use crate::{
@@ -27,6 +28,8 @@ pub(in crate::gateway_proxy) struct Answered {
     pub(in crate::gateway_proxy) work: Work,
     /// What keeps the session where it went, if it is elsewhere yet.
     pub(in crate::gateway_proxy) session_cookie: Option<HeaderValue>,
+    /// None if the head says that the server failed.
+    pub(in crate::gateway_proxy) credit: Option<Credit>,
 }
 
 /// What the body of an answer comes out of. The usual one is the larger, and not worth a box.

@@ -54,6 +54,7 @@ impl Tries<'_> {
                     turn,
                     work,
                     session_cookie: None,
+                    credit: None,
                 });
             }
             Ok(Err(failure)) => failure,

@@ -154,6 +154,68 @@ async fn every_kind_of_failure_counts_and_nothing_else() {
     }
 }
 
+/// A head is no success yet: it is one when the body is whole.
+#[tokio::test]
+async fn a_server_that_breaks_every_answer_off_is_ejected() {
+    for rest in [
+        "Content-Length: 10\r\n\r\nhalf",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense\r\n",
+    ] {
+        let breaks = Upstream::spawn(move |mut conn| async move {
+            conn.request().await;
+            conn.write(format!("HTTP/1.1 200 OK\r\n{rest}")).await;
+        })
+        .await;
+        let good = Upstream::named("good").await;
+        let ejection = Ejection::new().consecutive(2);
+        let proxy = plain(to_these([&breaks, &good])).ejection(ejection);
+        let handle = proxy.handle();
+        send(&proxy, 2).await;
+        assert_eq!(health(&handle), [UpstreamHealth::Up; 2], "{rest}");
+        send(&proxy, 2).await;
+        assert!(is_ejected(health(&handle)[0]), "{rest}");
+        assert_eq!(handle.upstreams()[0].failures, 2);
+        assert_eq!(handle.upstreams()[1].health, UpstreamHealth::Up);
+    }
+}
+
+/// Nobody knows what it would have been to the end.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_cut_short_here_is_no_failure() {
+    let slow = Upstream::spawn(|mut conn| async move {
+        conn.request().await;
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+            .await;
+        conn.closed().await;
+    })
+    .await;
+    let good = Upstream::named("good").await;
+    for total in [Some(SECOND), None] {
+        let ejection = Ejection::new().consecutive(1);
+        let proxy = plain(to_these([&slow, &good])).ejection(ejection);
+        let proxy = match total {
+            Some(total) => proxy.total_timeout(total),
+            None => proxy,
+        };
+        for _ in 0..4 {
+            let response = call(&proxy, get("/")).await;
+            match total {
+                Some(_) => drop(http_body_util::BodyExt::collect(response.into_body()).await),
+                // The client leaves.
+                None => drop(response),
+            }
+        }
+        assert_eq!(health(&proxy.handle()), [UpstreamHealth::Up; 2]);
+        assert_eq!(proxy.handle().upstreams()[0].failures, 0);
+    }
+    // A pause that is too long is one.
+    let ejection = Ejection::new().consecutive(1);
+    let proxy = plain(to_these([&slow, &good])).ejection(ejection);
+    send(&proxy, 1).await;
+    assert!(is_ejected(health(&proxy.handle())[0]));
+}
+
 #[tokio::test]
 async fn a_kept_connection_that_is_closed_is_no_failure() {
     let upstream = Upstream::spawn(|mut conn| async move {

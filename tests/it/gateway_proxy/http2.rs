@@ -16,7 +16,10 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use tokio::sync::{Barrier, mpsc};
 use tower::service_fn;
-use tower_gateway::{Body, BoxError, ErrorKind, GatewayProxy, gateway_proxy::Tls};
+use tower_gateway::{
+    Body, BoxError, ErrorKind, GatewayProxy,
+    gateway_proxy::{Balance, Ejection, Tls, UpstreamHealth},
+};
 
 use super::{call, get, kind, post, text};
 use crate::support::{
@@ -99,6 +102,36 @@ async fn an_upstream_that_speaks_http1_is_502() {
     let proxy = GatewayProxy::to(&format!("h2c://{}", upstream.addr)).unwrap();
     let response = call(&proxy, get("/")).await;
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_every_answer_off_is_ejected() {
+    let breaks = service_fn(|_: Request<Incoming>| async {
+        let (frames, body) = channel();
+        tokio::spawn(async move {
+            frames.send(data("half")).await.ok();
+            frames.send(Err("out of luck".into())).await.ok();
+        });
+        Ok(Response::new(body))
+    });
+    let breaks = server::spawn(breaks).await;
+    let good = server::spawn(service_fn(echo)).await;
+    let urls = [&breaks, &good].map(|it| format!("h2c://{}", it.addr));
+    let proxy = GatewayProxy::to_all(&urls)
+        .unwrap()
+        .balance(Balance::RoundRobin)
+        .ejection(Ejection::new().consecutive(2));
+    let handle = proxy.handle();
+    for _ in 0..4 {
+        let response = call(&proxy, get("/")).await;
+        response.into_body().collect().await.ok();
+    }
+    let first = &handle.upstreams()[0];
+    assert!(
+        matches!(first.health, UpstreamHealth::Ejected(_)),
+        "{first}"
+    );
+    assert_eq!(first.failures, 2);
 }
 
 #[tokio::test]

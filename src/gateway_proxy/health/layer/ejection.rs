@@ -25,9 +25,13 @@ use crate::{
 /// - no answer in time;
 /// - an answer with one of the [statuses](Self::on_status).
 ///
+/// What an answer is shows at its end: one that is whole, or that the client gave up, is a success.
+/// So an answer that goes on for hours (events, not a tunnel) says nothing good before it is over.
+///
 /// No failure is: a kept connection that is found closed (servers close those as they like), a
-/// full queue of this proxy's own, and all that is the client's fault. Requests that were sent
-/// before an ejection was over say nothing afterwards.
+/// full queue of this proxy's own, an answer that
+/// [`total_timeout`](crate::GatewayProxy::total_timeout) cuts short, and all that is the client's
+/// fault. Requests that were sent before an ejection was over say nothing afterwards.
 ///
 /// Ejection only chooses among servers; it never refuses a request. At least one server is left,
 /// and never more than [`max_share`](Self::max_share) is out; so a table of one server ejects
@@ -251,6 +255,11 @@ impl Ejection {
             )
             .then_some(true),
         }
+    }
+
+    /// Whether each request is counted, also while the server is well.
+    pub(in crate::gateway_proxy::health) fn counts_all(&self) -> bool {
+        self.is_on && self.rate.is_some()
     }
 
     /// How long the `nth` ejection in a row takes, from 1.
