@@ -154,7 +154,7 @@ impl HashKey {
 ///
 /// For applications that keep sessions in the memory of a server. The first answer sets the
 /// cookie. While its server can be asked, requests with the cookie go there, also when it is
-/// [draining](super::Handle::drain) or a backup; else another is chosen, and the cookie set anew.
+/// [draining](crate::gateway_proxy::Handle::drain) or a backup; else another is chosen, and the cookie set anew.
 ///
 /// The cookie's value stands for the server without naming it: a keyed hash of the address. It
 /// says nothing about the client, and proves nothing: who copies it reaches the same server.
