@@ -308,3 +308,46 @@ async fn informational_responses_come_before_the_answer() {
     let (answer, ()) = tokio::join!(http2.send(get("/")), script);
     assert_eq!(text(answer.unwrap()).await, "hello");
 }
+
+/// Else the upstream would be blamed for what it makes of it.
+#[tokio::test]
+async fn a_body_that_is_not_as_long_as_it_said_fails_the_request() {
+    for (said, chunks) in [(5, &["one"][..]), (5, &["one", "two"]), (2, &["one"])] {
+        let (http2, mut script) = scripted().await;
+        let body = OfLength {
+            said,
+            chunks: chunks.iter().map(|chunk| Bytes::from(*chunk)).collect(),
+        };
+        let sent = http2.send(request(Method::PUT, "/", Body::new(body)));
+        let failure = sent.await.expect_err("there is an answer");
+        assert_eq!(failure.kind(), Kind::RequestBody, "{said} {chunks:?}");
+        let error = failure.into_error();
+        assert_eq!(error.kind(), ErrorKind::RequestBodyIncomplete);
+        script.was_reset().await;
+    }
+}
+
+struct OfLength {
+    said: u64,
+    chunks: std::collections::VecDeque<Bytes>,
+}
+
+impl http_body::Body for OfLength {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(self.chunks.pop_front().map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.said)
+    }
+}

@@ -263,48 +263,6 @@ async fn a_request_whose_body_fails_is_reset_and_says_why() {
     assert!(http2.is_open());
 }
 
-/// Else the upstream would be blamed for what it makes of it.
-#[tokio::test]
-async fn a_body_that_is_not_as_long_as_it_said_fails_the_request() {
-    for (said, chunks) in [(5, &["one"][..]), (5, &["one", "two"]), (2, &["one"])] {
-        let (http2, mut script) = scripted().await;
-        let body = OfLength {
-            said,
-            chunks: chunks.iter().map(|chunk| Bytes::from(*chunk)).collect(),
-        };
-        let failure = fails(&http2, request(Method::PUT, "/", Body::new(body))).await;
-        assert_eq!(failure.kind(), Kind::RequestBody, "{said} {chunks:?}");
-        let error = failure.into_error();
-        assert_eq!(error.kind(), ErrorKind::RequestBodyIncomplete);
-        script.was_reset().await;
-    }
-}
-
-struct OfLength {
-    said: u64,
-    chunks: std::collections::VecDeque<Bytes>,
-}
-
-impl http_body::Body for OfLength {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Poll::Ready(self.chunks.pop_front().map(|chunk| Ok(Frame::data(chunk))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.chunks.is_empty()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(self.said)
-    }
-}
-
 #[tokio::test]
 async fn a_request_that_was_not_prepared_is_not_sent() {
     let (http2, _script) = scripted().await;
