@@ -54,6 +54,7 @@
 //! never called keeps a permit from the others. This one is always ready, queues in its own
 //! future, bounds the queue, and answers.
 
+pub mod adaptive;
 mod body;
 mod class;
 mod gate;

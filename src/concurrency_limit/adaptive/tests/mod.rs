@@ -1,0 +1,2 @@
+mod overload;
+mod simulation;
