@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{layer::LimitUntil, limit::Permit};
+use super::{adaptive::Outcome, layer::LimitUntil, limit::Permit};
 use crate::body::Hold;
 
 pin_project! {
@@ -37,11 +37,19 @@ pub(super) enum Held {
     /// By the response alone.
     Alone { permit: Permit },
     /// By the response and by who may carry on a connection that is upgraded.
-    Shared { _permit: Arc<Permit> },
+    Shared { permit: Arc<Permit> },
 }
 
 impl Held {
-    /// Whether the request is over when the head of its answer is there.
+    /// The head of the answer is there.
+    pub(super) fn answered(&self, outcome: Outcome) {
+        match self {
+            Self::Alone { permit } => permit.answered(outcome),
+            Self::Shared { permit } => permit.answered(outcome),
+        }
+    }
+
+    /// Whether the request is over then.
     pub(super) fn ends_with_head(&self) -> bool {
         match self {
             Self::Alone { permit } => permit.until() == LimitUntil::Head,
@@ -57,7 +65,7 @@ impl Held {
             None => Hold::new(Arc::clone(&permit)),
         };
         extensions.insert(hold);
-        Self::Shared { _permit: permit }
+        Self::Shared { permit }
     }
 }
 

@@ -1,6 +1,10 @@
 //! What you can say to a limit.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
@@ -8,6 +12,7 @@ use tower_layer::Layer;
 
 use super::{
     LimitHandle, Rejection,
+    adaptive::LimitAlgorithm,
     class::LimitClass,
     key::LimitKey,
     limit::Limit,
@@ -41,6 +46,7 @@ pub enum LimitUntil {
     Guard,
 }
 
+pub(super) type Adaptive = Arc<Mutex<Box<dyn LimitAlgorithm>>>;
 pub(super) type Predicate = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 pub(super) type Cost = Arc<dyn Fn(&Parts) -> usize + Send + Sync>;
 pub(super) type Answer = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
@@ -64,6 +70,7 @@ pub(super) struct Config {
     pub(super) retry_jitter: Duration,
     pub(super) answer: Option<Answer>,
     pub(super) is_dry_run: bool,
+    pub(super) adaptive: Option<Adaptive>,
 }
 
 impl ConcurrencyLimit {
@@ -97,7 +104,21 @@ impl ConcurrencyLimit {
             retry_jitter: Duration::from_secs(1),
             answer: None,
             is_dry_run: false,
+            adaptive: None,
         })
+    }
+
+    /// Finds the limit instead of being told it: `algorithm` hears how long each answer took to its
+    /// head, and whether it was an overload (429, 503, 504, an error), and says how much is let in.
+    /// Never more than the number given to [`new`](Self::new). By default the limit is that number. See
+    /// [`adaptive`](super::adaptive).
+    ///
+    /// Requests whose client went away are not told.
+    ///
+    /// Cost: two looks at the clock for each request, and a lock at the head of each answer.
+    pub fn adaptive(self, algorithm: impl LimitAlgorithm) -> Self {
+        let algorithm: Box<dyn LimitAlgorithm> = Box::new(algorithm);
+        self.with(|config| config.adaptive = Some(Arc::new(Mutex::new(algorithm))))
     }
 
     /// What it is called in the log and the metrics. Defaults to `default`.
@@ -327,6 +348,7 @@ impl fmt::Debug for Config {
             .field("key", &self.key)
             .field("classes", &self.classes)
             .field("until", &self.until)
+            .field("adaptive", &self.adaptive)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,9 +15,10 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     RejectReason, Rejection,
+    adaptive::{LimitAlgorithm, Outcome, Sample},
     gate::{Entry, Gate, GaveUp},
     key::Key,
-    layer::{Config, LimitUntil},
+    layer::{Adaptive, Config, LimitUntil},
     line::{Number, Refusal, Ticket},
     rejection::delay,
 };
@@ -28,6 +29,7 @@ pub(super) struct Limit {
     /// Where each class stands in the line.
     pub(super) order: Vec<usize>,
     pub(super) tally: Tally,
+    began: Instant,
     /// Whether nobody new is let in.
     is_draining: AtomicBool,
     is_dry_run: AtomicBool,
@@ -61,6 +63,15 @@ pub(super) enum Admission {
 pub(super) struct Permit {
     limit: Arc<Limit>,
     ticket: Ticket<Key>,
+    /// If anybody wants to know.
+    timed: Option<Timed>,
+}
+
+/// When a request was let in, and how much was in use then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timed {
+    since: Instant,
+    in_flight: usize,
 }
 
 /// A place in the line. Dropped, it is given up.
@@ -72,8 +83,13 @@ pub(super) struct Place {
 
 impl Limit {
     pub(super) fn new(config: Config) -> Self {
+        let limit = match &config.adaptive {
+            None => config.max,
+            Some(adaptive) => lock(adaptive).limit().clamp(1, config.max),
+        };
         Self {
-            gate: Gate::new(config.max, config.rules()),
+            gate: Gate::new(limit, config.rules()),
+            began: Instant::now(),
             order: config.order(),
             tally: Tally::default(),
             is_draining: AtomicBool::new(false),
@@ -154,9 +170,14 @@ impl Limit {
 
     fn let_in(self: &Arc<Self>, ticket: Ticket<Key>) -> Permit {
         self.tally.admitted.fetch_add(1, Ordering::Relaxed);
+        let timed = self.config.adaptive.is_some().then(|| Timed {
+            since: Instant::now(),
+            in_flight: self.gate.in_use(),
+        });
         Permit {
             limit: Arc::clone(self),
             ticket,
+            timed,
         }
     }
 
@@ -198,6 +219,26 @@ impl Limit {
         let was = &self.is_overloaded;
         if was.load(Ordering::Relaxed) && was.swap(false, Ordering::Relaxed) {
             tracing::info!(limit = &*self.config.name, "the overload is over");
+        }
+    }
+
+    /// The head of an answer is there.
+    fn observe(&self, timed: &Timed, outcome: Outcome) {
+        let Some(adaptive) = &self.config.adaptive else {
+            return;
+        };
+        let now = Instant::now();
+        let at = now.duration_since(self.began);
+        let latency = now.duration_since(timed.since);
+        let sample = Sample::new(at, latency, timed.in_flight, outcome);
+        let limit = lock(adaptive).observe(&sample).clamp(1, self.config.max);
+        if limit != self.gate.limit() {
+            tracing::trace!(
+                limit = &*self.config.name,
+                to = limit,
+                "the limit has changed"
+            );
+            self.gate.resize(limit, now);
         }
     }
 
@@ -262,6 +303,13 @@ impl Drop for Place {
 }
 
 impl Permit {
+    /// The head of the answer is there.
+    pub(super) fn answered(&self, outcome: Outcome) {
+        if let Some(timed) = &self.timed {
+            self.limit.observe(timed, outcome);
+        }
+    }
+
     pub(super) fn until(&self) -> LimitUntil {
         self.limit.config.until
     }
@@ -274,6 +322,11 @@ impl Drop for Permit {
             self.limit.idle.notify_waiters();
         }
     }
+}
+
+/// What is in it holds after any of its own panics, as well as it did before.
+fn lock(adaptive: &Adaptive) -> MutexGuard<'_, Box<dyn LimitAlgorithm>> {
+    adaptive.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl From<Refusal> for RejectReason {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Version, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower::util::Oneshot;
@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::{
     RejectReason,
+    adaptive::Outcome,
     body::{Held, ResponseBody},
     layer::LimitUntil,
     limit::{Admission, Limit, Permit, Place},
@@ -181,7 +182,11 @@ where
                 // ## Admitted => the inner service's answer
                 StateProj::Admitted { response, permit } => {
                     let response = ready!(response.poll(cx));
-                    let permit = permit.take().filter(|permit| !permit.ends_with_head());
+                    let permit = permit.take();
+                    if let Some(permit) = &permit {
+                        permit.answered(outcome(&response));
+                    }
+                    let permit = permit.filter(|permit| !permit.ends_with_head());
                     return Poll::Ready(
                         response
                             .map(|response| response.map(|body| ResponseBody::inner(body, permit))),
@@ -194,6 +199,19 @@ where
                 }
             }
         }
+    }
+}
+
+/// Whether the inner service says that it is too much for it.
+fn outcome<B, E>(response: &Result<Response<B>, E>) -> Outcome {
+    match response.as_ref().map(Response::status) {
+        Err(_)
+        | Ok(
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT,
+        ) => Outcome::Overload,
+        Ok(_) => Outcome::Success,
     }
 }
 

@@ -100,11 +100,9 @@ impl Baseline {
         self.quiet.add(sample.latency);
         let first = self.probe.is_some_and(|probe| probe.before.is_none());
         let rounds = if first { 2 } else { ROUNDS };
-        let wanted = level.saturating_mul(rounds).max(if first {
-            10
-        } else {
-            LEAST_QUIET
-        });
+        let wanted = level
+            .saturating_mul(rounds)
+            .max(if first { 10 } else { LEAST_QUIET });
         if (self.quiet.count as usize) < wanted {
             return;
         }
@@ -132,7 +130,13 @@ impl Baseline {
     }
 
     /// Begins a probe if the baseline is old or in doubt: a request took `busy` seconds.
-    pub(super) fn probe_if_due(&mut self, now: Duration, busy: f64, limit: usize, least: usize) -> bool {
+    pub(super) fn probe_if_due(
+        &mut self,
+        now: Duration,
+        busy: f64,
+        limit: usize,
+        least: usize,
+    ) -> bool {
         let in_doubt = limit < self.limit / 2
             || limit / 2 > self.limit
             || self.latency.is_some_and(|latency| busy < latency * FASTER);

@@ -9,7 +9,10 @@ use super::{
 
 fn best_fixed(run: Run) -> (usize, f64) {
     let most = (run.app.workers * 2.0) as usize + 8;
-    let run = Run { seconds: (600.0 * run.app.service).max(3.0), ..run };
+    let run = Run {
+        seconds: (600.0 * run.app.service).max(3.0),
+        ..run
+    };
     let mut best = (0, 0.0);
     for limit in 1..=most {
         let goodput = simulate(run, &mut Fixed(limit)).goodput(1);
@@ -25,15 +28,78 @@ fn explore() {
     let base = App::default();
     let apps = [
         ("const", base),
-        ("exp", App { times: Times::Exponential, ..base }),
-        ("two", App { times: Times::TwoKinds, ..base }),
-        ("n4", App { workers: 4.0, service: 0.1, ..base }),
-        ("n4exp", App { workers: 4.0, service: 0.1, times: Times::Exponential, ..base }),
-        ("n128", App { workers: 128.0, times: Times::Exponential, ..base }),
-        ("flat", App { thrash: 0.0, times: Times::Exponential, ..base }),
-        ("slow", App { service: 1.0, times: Times::Exponential, ..base }),
-        ("refuses", App { refuses_from: 40, times: Times::Exponential, ..base }),
-        ("refuses8", App { workers:8.0, refuses_from: 8, times: Times::Exponential, ..base }),
+        (
+            "exp",
+            App {
+                times: Times::Exponential,
+                ..base
+            },
+        ),
+        (
+            "two",
+            App {
+                times: Times::TwoKinds,
+                ..base
+            },
+        ),
+        (
+            "n4",
+            App {
+                workers: 4.0,
+                service: 0.1,
+                ..base
+            },
+        ),
+        (
+            "n4exp",
+            App {
+                workers: 4.0,
+                service: 0.1,
+                times: Times::Exponential,
+                ..base
+            },
+        ),
+        (
+            "n128",
+            App {
+                workers: 128.0,
+                times: Times::Exponential,
+                ..base
+            },
+        ),
+        (
+            "flat",
+            App {
+                thrash: 0.0,
+                times: Times::Exponential,
+                ..base
+            },
+        ),
+        (
+            "slow",
+            App {
+                service: 1.0,
+                times: Times::Exponential,
+                ..base
+            },
+        ),
+        (
+            "refuses",
+            App {
+                refuses_from: 40,
+                times: Times::Exponential,
+                ..base
+            },
+        ),
+        (
+            "refuses8",
+            App {
+                workers: 8.0,
+                refuses_from: 8,
+                times: Times::Exponential,
+                ..base
+            },
+        ),
     ];
     for (name, app) in apps {
         let run = Run::overload(app, 6000.0 * app.service);
@@ -48,7 +114,14 @@ fn explore() {
         ];
         for (what, mut limit) in limits {
             let mut seen = simulate(run, &mut *limit);
-            println!("   {what:10} all {:.3} late {:.3} p99 {:.1} band {:?} {:?}", seen.goodput(0) / best.1, seen.goodput(seconds)/best.1, seen.percentile(0.99)/app.service, seen.band(5), seen.band(seconds));
+            println!(
+                "   {what:10} all {:.3} late {:.3} p99 {:.1} band {:?} {:?}",
+                seen.goodput(0) / best.1,
+                seen.goodput(seconds) / best.1,
+                seen.percentile(0.99) / app.service,
+                seen.band(5),
+                seen.band(seconds)
+            );
             if std::env::var("TRACE").is_ok_and(|v| v == format!("{name}-{what}")) {
                 println!("{:?}", seen.limits);
             }
