@@ -429,21 +429,9 @@ async fn an_overload_is_one_warning_and_its_end_one_event() {
 }
 
 #[test]
-#[should_panic(expected = "give at most")]
-fn a_limit_that_cannot_be_counted_is_refused_where_it_is_written() {
-    drop(ConcurrencyLimit::new(usize::MAX));
-}
-
-#[test]
 #[should_panic(expected = "give at least 1")]
 fn a_limit_of_zero_is_refused_where_it_is_written() {
     drop(ConcurrencyLimit::new(0));
-}
-
-#[test]
-#[should_panic(expected = "give at most")]
-fn a_queue_that_cannot_be_counted_is_refused_where_it_is_written() {
-    drop(ConcurrencyLimit::new(1).queue(usize::MAX));
 }
 
 #[tokio::test]
