@@ -15,6 +15,8 @@ mod sync {
 }
 
 // The code itself, on loom's types.
+// What only the real one needs is not used here.
+#[allow(dead_code)]
 #[path = "gate.rs"]
 mod gate;
 

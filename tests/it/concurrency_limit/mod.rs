@@ -21,6 +21,8 @@ use tower_gateway::{Body, BoxError, ConcurrencyLimit, Error, ErrorKind, Fault, b
 use crate::support::scripted::{self, Scripted};
 
 mod churn;
+#[cfg(feature = "static-files")]
+mod overload;
 
 /// A request whose response is the body in its extensions.
 fn streaming(body: Scripted) -> Request<Body> {
