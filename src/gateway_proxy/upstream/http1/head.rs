@@ -13,9 +13,8 @@ use super::{
 /// How many fields the head of an answer may have, and its trailers.
 const MAX_FIELDS: usize = 100;
 
-/// Room for the fields that are added to an answer on its way, so that the map need not grow: `Via`,
-/// a cookie, and what the server in front says.
-const SPARE: usize = 3;
+/// Room for the field that is added to each answer on its way (`Via`), so that the map need not grow.
+const SPARE: usize = 1;
 
 /// Up to this size an incomplete head is looked at whenever some of it comes, so that nonsense is
 /// known at once. Beyond, only when its end is there: to parse it for each byte that comes would cost
