@@ -66,6 +66,7 @@ mod line;
 #[cfg(test)]
 mod model;
 mod rejection;
+mod seen;
 mod service;
 mod sync;
 

@@ -16,11 +16,16 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_gateway::{Body, BoxError, ConcurrencyLimit, Error, ErrorKind, Fault, body::Hold};
+use tower_gateway::{
+    Body, BoxError, ConcurrencyLimit, Error, ErrorKind, Fault,
+    body::Hold,
+    concurrency_limit::{RejectReason, Rejection},
+};
 
 use crate::support::scripted::{self, Scripted};
 
 mod churn;
+mod hardened;
 #[cfg(feature = "static-files")]
 mod overload;
 
@@ -55,6 +60,22 @@ fn hello()
 
 fn kind<B>(response: &Response<B>) -> Option<ErrorKind> {
     response.extensions().get::<Error>().map(Error::kind)
+}
+
+/// A request for this path.
+fn asks(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+/// A request of this tenant, for this path.
+fn of(tenant: &str, path: &str) -> Request<Body> {
+    let request = Request::get(path).header("tenant", tenant);
+    request.body(Body::empty()).unwrap()
+}
+
+fn reason<B>(response: &Response<B>) -> Option<RejectReason> {
+    let rejection = response.extensions().get::<Rejection>();
+    rejection.map(|rejection| rejection.reason)
 }
 
 // === when a request is over ===
@@ -416,12 +437,15 @@ async fn an_overload_is_one_warning_and_its_end_one_event() {
     let (log, _guard) = crate::support::log::capture();
     let limit = ConcurrencyLimit::new(1).queue(0);
     let app = limit.layer(hello());
+    tokio::time::pause();
     for overload in 1..=2 {
         let running = app.clone().oneshot(Request::default()).await.unwrap();
         for _ in 0..3 {
             app.clone().oneshot(Request::default()).await.unwrap();
         }
         drop(running);
+        // Nobody has been turned away for a while.
+        tokio::time::advance(Duration::from_secs(1)).await;
         for _ in 0..3 {
             app.clone().oneshot(Request::default()).await.unwrap();
         }
