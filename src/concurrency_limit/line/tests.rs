@@ -449,7 +449,7 @@ fn fit(step: &Step, rules: &Rules) -> Step {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_line_is_what_an_oracle_says(rules in rules(), limit in 1..12_usize, steps in steps()) {
