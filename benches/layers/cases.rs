@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 use tower_gateway::{
     Body, BoxError, ConcurrencyLimit, GatewayProxy, PathDispatch, PathPolicy, StaticFiles,
+    concurrency_limit::{LimitClass, LimitKey},
     serve::serve,
 };
 use tower_http::services::ServeDir;
@@ -82,14 +83,28 @@ fn bodies() -> [Case; 2] {
     ]
 }
 
-fn limits() -> [Case; 2] {
+fn limits() -> [Case; 4] {
     let ours = ConcurrencyLimit::new(64).layer(nothing());
+    // The key itself is a string, which is copied.
+    let path = LimitKey::by(|parts| Some(parts.uri.path().to_owned()));
+    let by_key = ConcurrencyLimit::new(64).per_key(8, path).layer(nothing());
+    let urgent = LimitClass::new("urgent", |parts| parts.uri.path() == "/urgent");
+    let by_class = ConcurrencyLimit::new(64).class(urgent.priority(1).reserve(8));
+    let by_class = by_class.layer(nothing());
     let theirs = ConcurrencyLimitLayer::new(64).layer(nothing());
     [
         Case::new("limit: ConcurrencyLimit", move || {
             answers(ours.clone(), "/questions/17", StatusCode::OK, 0)
         })
         .promises_within(150, 0),
+        Case::new("limit: ConcurrencyLimit, by key", move || {
+            answers(by_key.clone(), "/questions/17", StatusCode::OK, 0)
+        })
+        .promises(2),
+        Case::new("limit: ConcurrencyLimit, by class", move || {
+            answers(by_class.clone(), "/questions/17", StatusCode::OK, 0)
+        })
+        .promises(0),
         Case::new("limit: tower's ConcurrencyLimit", move || {
             answers(theirs.clone(), "/questions/17", StatusCode::OK, 0)
         }),

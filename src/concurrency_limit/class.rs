@@ -45,7 +45,7 @@ impl LimitClass {
     /// How urgent it is. Defaults to 0.
     ///
     /// Of those who wait, the most urgent go first; when the queue is full, one who is less urgent
-    /// leaves his place to one who is more. So what is less urgent may wait for as long as there is
+    /// leaves his place to one who is more. Classes that are as urgent as each other take turns. So what is less urgent may wait for as long as there is
     /// something more urgent: give it a share of its own with [`reserve`](Self::reserve).
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
@@ -55,7 +55,8 @@ impl LimitClass {
     /// How much of the limit is kept for it. Defaults to 0.
     ///
     /// That much stays free for it even while nobody uses it, so all classes together never use
-    /// more than the limit. Beyond it, it takes part in what is kept for nobody.
+    /// more than the limit. Beyond it, it takes part in what is kept for nobody. If the limit is made
+    /// smaller than all that is kept, each class keeps its part.
     pub fn reserve(mut self, permits: usize) -> Self {
         self.reserve = permits;
         self

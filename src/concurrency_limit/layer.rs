@@ -112,7 +112,8 @@ impl ConcurrencyLimit {
     /// Never more than the number given to [`new`](Self::new). By default the limit is that number. See
     /// [`adaptive`](super::adaptive).
     ///
-    /// Requests whose client went away are not told.
+    /// Requests whose client went away are not told. Limits that setters make from clones of this
+    /// one share the algorithm: give each its own.
     ///
     /// Cost: two looks at the clock for each request, and a lock at the head of each answer.
     pub fn adaptive(self, algorithm: impl LimitAlgorithm) -> Self {
@@ -158,7 +159,10 @@ impl ConcurrencyLimit {
     ///
     /// One who finds his own share used up waits, as long as no more than
     /// [`key_queue`](Self::key_queue) of his key do; those of other keys go past him. Keys that wait take
-    /// turns, however many requests each of them has. Turned away for his key, one gets 429.
+    /// turns, however many requests each of them has. When the queue is full of those who have
+    /// several places, the newest of the one with most leaves his to one who has fewer. Turned away
+    /// for his key, one gets 429. What [costs](Self::cost) more than `max` goes in as the only one
+    /// of its key.
     ///
     /// Cost: each request takes a lock twice, and its key is looked up in a table, in which there are those keys that
     /// have a request in here right now: never more than the limit and the queue are long.
@@ -207,7 +211,8 @@ impl ConcurrencyLimit {
     }
 
     /// How much of the limit a request takes. Defaults to 1 for each; 0 counts as 1, and what takes
-    /// more than the whole limit goes in alone.
+    /// more than it can ever have (the limit, without what is kept for other
+    /// [classes](Self::class)) takes all of that, and goes in when it is free.
     pub fn cost<F>(self, cost: F) -> Self
     where
         F: Fn(&Parts) -> usize + Send + Sync + 'static,
@@ -252,6 +257,9 @@ impl ConcurrencyLimit {
 
     /// Turns nobody away, but counts and tells who would have been, or would have had to wait: to
     /// find the right limit. Defaults to `false`; [`LimitHandle::set_dry_run`] changes it at run time.
+    ///
+    /// Those who are in beyond the limit stand for those who would wait. A [drain](LimitHandle::drain) turns
+    /// requests away in a dry run too.
     pub fn dry_run(self, is_dry_run: bool) -> Self {
         self.with(|config| config.is_dry_run = is_dry_run)
     }

@@ -16,7 +16,7 @@ mod sync {
 
 // The code itself, on loom's types.
 // What only the real one needs is not used here.
-#[allow(dead_code)]
+#[allow(dead_code, clippy::duplicate_mod)]
 #[path = "gate.rs"]
 mod gate;
 

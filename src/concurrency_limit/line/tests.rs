@@ -1,5 +1,6 @@
 //! The line beside an oracle: a plain list of all who are in and all who wait, which looks at each of
 //! them whenever it is asked who is next.
+#![allow(clippy::unwrap_used)] // In a test it is an assertion.
 
 use std::time::Duration;
 

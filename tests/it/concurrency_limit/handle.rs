@@ -116,14 +116,15 @@ async fn a_drain_is_never_missed_and_never_early() {
         let app = limit.layer(hello());
         let handle = limit.handle();
         let requests: Vec<_> = (0..6)
-            .map(|_| tokio::spawn(app.clone().oneshot(asks("/"))))
+            .map(|_| app.clone().oneshot(asks("/")))
+            .map(|request| tokio::spawn(async move { drop(request.await.unwrap()) }))
             .collect();
         let drained = tokio::spawn(async move {
             handle.drain().await;
             handle.snapshot()
         });
         for request in requests {
-            drop(request.await.unwrap().unwrap());
+            request.await.unwrap();
         }
         let drained = tokio::time::timeout(Duration::from_secs(20), drained);
         let seen = drained.await.expect("all are out").unwrap();
