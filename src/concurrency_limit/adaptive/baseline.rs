@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use super::{Outcome, Sample, window::Mean};
 
-pub(super) const DEFAULT_RECHECK: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_RECHECK: Duration = Duration::from_secs(10);
 /// Latencies vary: a mean of so many is right to a tenth, where they vary as much as their mean.
 const LEAST_QUIET: usize = 100;
 /// Of the requests that begin together, the short ones end first. After two rounds, and over
 /// sixteen, that makes little of a difference.
-const SETTLING: usize = 2;
+const SETTLING: usize = 8;
 const ROUNDS: usize = 16;
 /// If half as many requests take less than this share of the time, more than half of them waited;
 /// perhaps still do.
 const HELPED: f64 = 0.75;
+/// Two measurements with such a ratio are two of the same, and their mean is better than either.
+const SAME: std::ops::Range<f64> = 0.67..1.5;
 /// The application got faster if it is faster busy than it was at rest by this much.
 const FASTER: f64 = 0.8;
 /// A probe takes at most one part in so many of the time; one that is in a hurry, of so many.
@@ -40,6 +42,8 @@ pub(super) struct Baseline {
     /// How many requests come before they are counted.
     settling: usize,
     probe: Option<Probe>,
+    /// Until the next one: short at first, and doubled until it is `recheck`.
+    pause: Duration,
     /// When the next probe is due, and when it may be, if there is a reason.
     due: Duration,
     may: Duration,
@@ -63,12 +67,13 @@ impl Baseline {
             latency: None,
             limit,
             quiet: Mean::default(),
-            settling: SETTLING * limit,
+            settling: limit,
             probe: Some(Probe {
                 began: None,
                 level: limit,
                 before: None,
             }),
+            pause: recheck / 8,
             due: Duration::ZERO,
             may: Duration::ZERO,
         }
@@ -112,7 +117,13 @@ impl Baseline {
             return;
         };
         self.quiet = Mean::default();
-        self.latency = Some(latency);
+        #[cfg(test)] if std::env::var("TRACE").is_ok() { println!("{:?} measured {latency} probe {:?} old {:?}", sample.at, self.probe, self.latency); }
+        let old = self.latency.filter(|old| SAME.contains(&(latency / old)));
+        self.latency = Some(old.map_or(latency, |old| (old + latency) / 2.0));
+        self.pause = match old {
+            Some(_) => self.pause.saturating_mul(2).min(self.recheck),
+            None => self.recheck / 8,
+        };
         let mut cost = Duration::ZERO;
         if let Some(probe) = &mut self.probe {
             let helped = probe.before.is_none_or(|before| latency < before * HELPED);
@@ -127,7 +138,8 @@ impl Baseline {
         self.probe = None;
         self.limit = limit;
         let pause = |share: u32| cost.saturating_mul(share).min(LONGEST_PAUSE);
-        self.due = sample.at.saturating_add(pause(SHARE).max(self.recheck));
+        let settled = if self.pause < self.recheck { HURRIED_SHARE } else { SHARE };
+        self.due = sample.at.saturating_add(pause(settled).max(self.pause));
         self.may = sample.at.saturating_add(pause(HURRIED_SHARE));
     }
 

@@ -165,7 +165,7 @@ impl Gradient2 {
         } else if let Some(busy) = seen.busy {
             let at_rest = self.baseline.latency(busy);
             let gradient = (self.tolerance * at_rest / busy).clamp(0.5, 1.0);
-            self.estimate * gradient + self.queue
+            self.estimate * gradient + self.queue * self.estimate.sqrt()
         } else {
             self.estimate
         };
@@ -182,7 +182,7 @@ impl Default for Gradient2 {
             // need only cover the error of a mean.
             tolerance: 1.1,
             // These two as in concurrency-limits.
-            queue: 4.0,
+            queue: 0.5,
             smoothing: 0.2,
             estimate: bounds.start() as f64,
             baseline: Baseline::new(baseline::DEFAULT_RECHECK, bounds.start()),

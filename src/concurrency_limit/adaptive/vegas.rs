@@ -133,7 +133,7 @@ impl Vegas {
     }
 
     fn adjust(&mut self, seen: Seen) {
-        let few = self.estimate.log10().max(1.0);
+        let few = self.estimate.log10().max(0.5);
         let (low, high) = (self.queue.start() * few, self.queue.end() * few);
         let wanted = if seen.overloaded {
             self.estimate * 0.9
@@ -141,7 +141,7 @@ impl Vegas {
             let at_rest = self.baseline.latency(busy);
             let waiting = self.estimate * (1.0 - at_rest / busy);
             if waiting <= few {
-                self.estimate + high
+                self.estimate + low
             } else if waiting < low {
                 self.estimate + few
             } else if waiting > high {
@@ -162,7 +162,7 @@ impl Default for Vegas {
         Self {
             // As in Linux (net/ipv4/tcp_vegas.c), and times log10 as concurrency-limits does, which has 3
             // and 6 times log10 rounded down.
-            queue: 2.0..=4.0,
+            queue: 1.5..=3.0,
             estimate: bounds.start() as f64,
             baseline: Baseline::new(baseline::DEFAULT_RECHECK, bounds.start()),
             bounds,

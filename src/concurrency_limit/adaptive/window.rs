@@ -9,7 +9,7 @@ pub(super) const DEFAULT_LENGTH: Duration = Duration::from_millis(100);
 /// A window need not be longer than this to span the requests in it.
 const LONG_ENOUGH: Duration = Duration::from_secs(10);
 /// Of fewer requests, one slow one would decide.
-const MIN_REQUESTS: u32 = 10;
+const MIN_REQUESTS: u32 = 30;
 /// More than this share of overloads is overload; less may be one page or one client.
 const OVERLOADED: f64 = 0.1;
 /// Below is what the scheduler does, not what the application waits for.

@@ -35,12 +35,12 @@ fn explore() {
         ("refuses", App { refuses_from: 40, times: Times::Exponential, ..base }),
         ("refuses8", App { workers:8.0, refuses_from: 8, times: Times::Exponential, ..base }),
     ];
-    for (name, app) in apps {
+    for (name, app) in apps { if std::env::var("ONLY").is_ok_and(|o| o != name) { continue; }
         let run = Run::overload(app, 6000.0 * app.service);
         let seconds = (run.seconds as usize) / 2;
         let best = best_fixed(run);
         println!("{name}: best {best:?} of {}", app.capacity());
-        let slow = Duration::from_secs_f64(app.service * 3.0);
+        let slow = Duration::from_secs_f64(app.service * match app.times {Times::Constant => 1.3, Times::Exponential => 3.0, Times::TwoKinds => 7.0 });
         let limits: [(&str, Box<dyn LimitAlgorithm>); 3] = [
             ("aimd", Box::new(Aimd::new().slow(slow))),
             ("vegas", Box::new(Vegas::new())),
