@@ -147,7 +147,7 @@ impl LimitAlgorithm for Aimd {
         }
         if let Some(seen) = self.window.add(&sample, self.limit()) {
             let wanted = if seen.overloaded {
-                self.estimate * self.backoff
+                self.estimate - (seen.inside * (1.0 - self.backoff)).max(1.0)
             } else if seen.busy.is_some() {
                 self.estimate + 1.0
             } else {

@@ -159,13 +159,13 @@ impl Gradient2 {
         self
     }
 
-    fn adjust(&mut self, seen: Seen) {
+    fn adjust(&mut self, seen: &Seen) {
         let wanted = if seen.overloaded {
-            self.estimate * 0.5
+            self.estimate - (seen.inside * 0.5).max(5.0)
         } else if let Some(busy) = seen.busy {
             let at_rest = self.baseline.latency(busy);
             let gradient = (self.tolerance * at_rest / busy).clamp(0.5, 1.0);
-            self.estimate * gradient + self.queue * self.estimate.sqrt()
+            self.estimate - seen.inside * (1.0 - gradient) + self.queue * self.estimate.sqrt()
         } else {
             self.estimate
         };
@@ -204,11 +204,9 @@ impl LimitAlgorithm for Gradient2 {
             return self.limit();
         }
         if let Some(seen) = self.window.add(sample, self.estimate as usize) {
-            self.adjust(seen);
+            self.adjust(&seen);
             let limit = self.estimate as usize;
-            if let Some(busy) = seen.busy
-                && self.baseline.probe_if_due(sample.at, busy, limit, least)
-            {
+            if self.baseline.probe_if_due(sample.at, &seen, limit, least) {
                 self.window.settle();
             }
         }

@@ -21,6 +21,8 @@ pub struct Sample {
     pub at: Duration,
     /// The time from its admission to the head of its answer.
     pub latency: Duration,
+    /// Its weight.
+    pub weight: usize,
     /// The weight in use when it was admitted, its own included.
     pub in_flight: usize,
     /// What became of it.
@@ -34,6 +36,7 @@ impl Sample {
         Self {
             at,
             latency,
+            weight: 1,
             in_flight,
             outcome,
         }

@@ -132,14 +132,14 @@ impl Vegas {
         self
     }
 
-    fn adjust(&mut self, seen: Seen) {
+    fn adjust(&mut self, seen: &Seen) {
         let few = self.estimate.log10().max(0.5);
         let (low, high) = (self.queue.start() * few, self.queue.end() * few);
         let wanted = if seen.overloaded {
-            self.estimate * 0.9
+            self.estimate - (seen.inside * 0.1).max(1.0)
         } else if let Some(busy) = seen.busy {
             let at_rest = self.baseline.latency(busy);
-            let waiting = self.estimate * (1.0 - at_rest / busy);
+            let waiting = seen.inside * (1.0 - at_rest / busy);
             if waiting <= few {
                 self.estimate + low
             } else if waiting < low {
@@ -183,11 +183,9 @@ impl LimitAlgorithm for Vegas {
             return self.limit();
         }
         if let Some(seen) = self.window.add(sample, self.estimate as usize) {
-            self.adjust(seen);
+            self.adjust(&seen);
             let limit = self.estimate as usize;
-            if let Some(busy) = seen.busy
-                && self.baseline.probe_if_due(sample.at, busy, limit, least)
-            {
+            if self.baseline.probe_if_due(sample.at, &seen, limit, least) {
                 self.window.settle();
             }
         }

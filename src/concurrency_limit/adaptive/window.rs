@@ -27,6 +27,8 @@ pub(super) struct Window {
     /// Whether it is passed over.
     settling: bool,
     overloads: u32,
+    /// The sum of latency times weight, in seconds.
+    work: f64,
     /// Requests that succeeded.
     all: Mean,
     /// Of these, those admitted while more than half of the limit was in use.
@@ -37,6 +39,9 @@ pub(super) struct Window {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Seen {
     pub(super) overloaded: bool,
+    /// The mean weight in the application: admitted, and not answered yet. The rest of the limit is
+    /// not used, or used by bodies that are still sent.
+    pub(super) inside: f64,
     /// The mean latency in seconds while more than half of the limit was in use, if it often was.
     pub(super) busy: Option<f64>,
 }
@@ -55,6 +60,7 @@ impl Window {
             began: None,
             settling: false,
             overloads: 0,
+            work: 0.0,
             all: Mean::default(),
             busy: Mean::default(),
         }
@@ -63,6 +69,7 @@ impl Window {
     /// Counts a request; says what was seen, if that ends the window.
     pub(super) fn add(&mut self, sample: &Sample, limit: usize) -> Option<Seen> {
         let began = *self.began.get_or_insert(sample.at);
+        self.work += sample.latency.as_secs_f64() * sample.weight as f64;
         match sample.outcome {
             Outcome::Overload => self.overloads = self.overloads.saturating_add(1),
             Outcome::Success => {
@@ -79,6 +86,8 @@ impl Window {
             return None;
         }
         let seen = Seen {
+            // Little's law. Of no time the quotient is not a number, and `min` passes over it.
+            inside: (self.work / age).min(limit as f64),
             overloaded: f64::from(self.overloads) > OVERLOADED * f64::from(requests),
             busy: (self.busy.count >= MIN_REQUESTS)
                 .then(|| self.busy.get())

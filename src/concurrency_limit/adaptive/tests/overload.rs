@@ -8,7 +8,7 @@ use super::{
 };
 
 fn best_fixed(run: Run) -> (usize, f64) {
-    let most = (run.app.workers * 2.0) as usize + 8;
+    let most = ((run.app.workers * 1.3) as usize + 4) * if run.body > 0.0 {3} else {1};
     let run = Run { seconds: (600.0 * run.app.service).max(3.0), ..run };
     let mut best = (0, 0.0);
     for limit in 1..=most {
@@ -36,10 +36,11 @@ fn explore() {
         ("refuses8", App { workers:8.0, refuses_from: 8, times: Times::Exponential, ..base }),
     ];
     for (name, app) in apps { if std::env::var("ONLY").is_ok_and(|o| o != name) { continue; }
-        let run = Run::overload(app, 6000.0 * app.service);
+        for body in [0.0, 2.0] {
+        let run = Run { body: body * app.service, ..Run::overload(app, 6000.0 * app.service) };
         let seconds = (run.seconds as usize) / 2;
         let best = best_fixed(run);
-        println!("{name}: best {best:?} of {}", app.capacity());
+        println!("{name} {body}: best {best:?} of {}", app.capacity());
         let slow = Duration::from_secs_f64(app.service * match app.times {Times::Constant => 1.3, Times::Exponential => 3.0, Times::TwoKinds => 7.0 });
         let limits: [(&str, Box<dyn LimitAlgorithm>); 3] = [
             ("aimd", Box::new(Aimd::new().slow(slow))),
@@ -52,6 +53,7 @@ fn explore() {
             if std::env::var("TRACE").is_ok_and(|v| v == format!("{name}-{what}")) {
                 println!("{:?}", seen.limits);
             }
+        }
         }
     }
 }
