@@ -115,9 +115,8 @@ impl Baseline {
         if f64::from(self.quiet.count) < wanted {
             return;
         }
-        if let Some(latency) = std::mem::take(&mut self.quiet).get() {
-            self.measured(latency, sample.at, limit, least);
-        }
+        let latency = std::mem::take(&mut self.quiet).get();
+        self.measured(latency.as_secs_f64(), sample.at, limit, least);
     }
 
     fn measured(&mut self, latency: f64, now: Duration, limit: usize, least: usize) {
@@ -195,7 +194,7 @@ impl Probe {
     fn halve(&mut self, before: f64, least: usize) {
         self.inside /= 2.0;
         // Not half of the limit: bodies that are still sent count as well, and do not end for it.
-        self.limit = (self.limit - self.inside as usize).max(least);
+        self.limit = self.limit.saturating_sub(self.inside as usize).max(least);
         self.settling = SETTLING * self.inside;
         self.before = Some(before);
     }

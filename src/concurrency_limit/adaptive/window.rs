@@ -49,7 +49,7 @@ pub(super) struct Seen {
 /// A mean of latencies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mean {
-    seconds: f64,
+    sum: Duration,
     pub(super) count: u32,
 }
 
@@ -81,17 +81,15 @@ impl Window {
         }
         let requests = self.all.count.saturating_add(self.overloads);
         // Threads may report a little out of order.
-        let age = sample.at.saturating_sub(began).as_secs_f64();
+        let age = sample.at.saturating_sub(began);
         if requests < MIN_REQUESTS || age < self.wanted() {
             return None;
         }
         let seen = Seen {
             // Little's law. Of no time the quotient is not a number, and `min` passes over it.
-            inside: (self.work / age).min(limit as f64),
+            inside: (self.work / age.as_secs_f64()).min(limit as f64),
             overloaded: f64::from(self.overloads) > OVERLOADED * f64::from(requests),
-            busy: (self.busy.count >= MIN_REQUESTS)
-                .then(|| self.busy.get())
-                .flatten(),
+            busy: (self.busy.count >= MIN_REQUESTS).then(|| self.busy.get().as_secs_f64()),
         };
         let settling = self.settling;
         self.clear();
@@ -108,22 +106,20 @@ impl Window {
         *self = Self::new(self.length);
     }
 
-    fn wanted(&self) -> f64 {
-        let twice = self.all.get().unwrap_or_default() * 2.0;
-        twice
-            .min(LONG_ENOUGH.as_secs_f64())
-            .max(self.length.as_secs_f64())
+    fn wanted(&self) -> Duration {
+        let twice = self.all.get().saturating_mul(2);
+        twice.min(LONG_ENOUGH).max(self.length)
     }
 }
 
 impl Mean {
     pub(super) fn add(&mut self, latency: Duration) {
-        self.seconds += latency.max(LEAST_LATENCY).as_secs_f64();
+        self.sum = self.sum.saturating_add(latency.max(LEAST_LATENCY));
         self.count = self.count.saturating_add(1);
     }
 
-    /// In seconds; never zero.
-    pub(super) fn get(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.seconds / f64::from(self.count))
+    /// Zero of no latencies, and of nothing else.
+    pub(super) fn get(&self) -> Duration {
+        self.sum.checked_div(self.count).unwrap_or_default()
     }
 }

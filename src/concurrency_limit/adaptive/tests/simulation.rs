@@ -103,8 +103,8 @@ impl Run {
 pub(super) struct Seen {
     /// Answers within the deadline: in each second, and of them all.
     pub good: Vec<u32>,
-    /// Seconds from admission to the answer, of all that were answered but refused.
-    pub latencies: Vec<f64>,
+    /// Seconds from admission to the answer, and when that was.
+    latencies: Vec<(f64, f64)>,
     /// The limit at the end of each twentieth of a second.
     pub limits: Vec<usize>,
     pub most_in_use: usize,
@@ -117,9 +117,11 @@ impl Seen {
         f64::from(counted.iter().sum::<u32>()) / counted.len() as f64
     }
 
-    pub(super) fn percentile(&mut self, share: f64) -> f64 {
-        self.latencies.sort_by(f64::total_cmp);
-        self.latencies[((self.latencies.len() - 1) as f64 * share) as usize]
+    /// The latency from second `from` on that such a share of the answers is below.
+    pub(super) fn percentile(&mut self, from: usize, share: f64) -> f64 {
+        self.latencies.retain(|(_, at)| *at >= from as f64);
+        self.latencies.sort_by(|a, b| a.0.total_cmp(&b.0));
+        self.latencies[((self.latencies.len() - 1) as f64 * share) as usize].0
     }
 
     /// The limits that nine of ten moments from second `from` on are between.
@@ -206,8 +208,15 @@ impl World<'_> {
         while self.now < self.run.seconds {
             let ends = self.next_end();
             let leaves = self.leaving.front().map_or(f64::INFINITY, |next| next.0);
-            let sent = self.bodies.peek().map_or(f64::INFINITY, |next| next.0 as f64 / TICKS);
-            let next = next_arrival.min(ends).min(leaves).min(sent).min(self.run.seconds);
+            let sent = self
+                .bodies
+                .peek()
+                .map_or(f64::INFINITY, |next| next.0 as f64 / TICKS);
+            let next = next_arrival
+                .min(ends)
+                .min(leaves)
+                .min(sent)
+                .min(self.run.seconds);
             self.pass_to(next);
             if next == ends {
                 self.end_first();
@@ -284,7 +293,9 @@ impl World<'_> {
             let second = (self.now as usize).min(self.seen.good.len() - 1);
             self.seen.good[second] += 1;
         }
-        self.seen.latencies.push(self.now - request.admitted);
+        self.seen
+            .latencies
+            .push((self.now - request.admitted, self.now));
         self.tell(request, Outcome::Success);
         if self.run.body > 0.0 {
             let end = self.now + self.chance.exponential() * self.run.body;
