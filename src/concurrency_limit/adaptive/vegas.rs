@@ -14,42 +14,42 @@ use super::{
 /// as it takes when the application is not [busy](super#probes) has waited half of its time; so
 /// half of those in flight are waiting (Little's law).
 ///
-/// At the end of a [window](super#windows), where `few` is log₁₀ of the limit, or 1 if that is less:
+/// At the end of a [window](super#windows), where `inside` is what was in the application,
+/// `few` is log₁₀ of the limit (½ if that is less), and `low` and `high` are the ends of
+/// [`queue`](Self::queue) times `few`:
 ///
 /// ```text
-/// waiting = limit × (1 − latency at rest / latency)
+/// waiting = inside × (1 − latency at rest / latency)
 ///
-/// overloaded            limit × 0.9
-/// waiting ≤ few         limit + 4 few                        the upper end of `queue`
-/// waiting < 2 few       limit + few                          the lower end
-/// waiting > 4 few       limit − half of what is too much
+/// overloaded        limit − a tenth of inside, or 1 if that is less
+/// waiting ≤ few     limit + low
+/// waiting < low     limit + few
+/// waiting > high    limit − half of what is too much, or few if that is less
 /// ```
+///
+/// TCP Vegas goes down by one at a time. An application that got slower would keep too much for
+/// many windows, each of them long.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tower_gateway::concurrency_limit::adaptive::{LimitAlgorithm, Outcome, Sample, Vegas};
 ///
-/// let mut limit = Vegas::new().initial(20);
-/// let mut tell = |at: u64, latency: u64, in_flight| {
-///     let ms = Duration::from_millis;
-///     limit.observe(&Sample::new(ms(at), ms(latency), in_flight, Outcome::Success))
-/// };
-/// // A hundred requests say what one takes when the application is not busy: 10 ms.
-/// for at in 0..100 {
-///     assert_eq!(tell(at, 10, 20), 20);
+/// // An application with 32 workers: beyond, each waits for the others.
+/// let mut limit = Vegas::new();
+/// let mut now = Duration::ZERO;
+/// for _ in 0..50_000 {
+///     let in_flight = limit.limit();
+///     let latency = Duration::from_millis(10).mul_f64(f64::max(1.0, in_flight as f64 / 32.0));
+///     now += latency / in_flight as u32;
+///     limit.observe(&Sample::new(now, latency, in_flight, Outcome::Success));
 /// }
-/// // It still does with all of the limit in use: there is room.
-/// let grown = (100..=200).map(|at| tell(at, 10, 20)).last();
-/// assert!(grown > Some(20));
-/// // Now it takes three times as long: two of three are waiting.
-/// let fallen = (201..=320).map(|at| tell(at, 30, 25)).last();
-/// assert!(fallen < grown);
+/// assert!((33..=37).contains(&limit.limit()));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Vegas {
     bounds: Bounds,
-    /// How many may wait, in units of `few`.
+    /// How many may wait: times log10 of the limit.
     queue: RangeInclusive<f64>,
     estimate: f64,
     baseline: Baseline,
@@ -92,8 +92,8 @@ impl Vegas {
         self.restart()
     }
 
-    /// How many requests are to wait inside the application: times log₁₀ of the limit, or times 1
-    /// if that is less. Defaults to `2.0..=4.0`: with a limit of 40, from 3.2 to 6.4.
+    /// How many requests are to wait inside the application: times log₁₀ of the limit, or times ½
+    /// if that is less. Defaults to `1.5..=3.0`: with a limit of 40, from 2.4 to 4.8.
     ///
     /// More keeps an application with an uneven load busier, at the price of latency.
     ///
@@ -112,14 +112,25 @@ impl Vegas {
         self
     }
 
-    /// After what time under load the latency at rest is [measured anew](super#probes). Defaults to
-    /// 30 seconds.
+    /// The time from one [probe](super#probes) to the next, under load. Defaults to 10 seconds.
+    ///
+    /// A probe lasts for about 24 times the latency at rest. However long that is, probes are at most
+    /// a thirtieth of the time, in which half of the application is not used; a tenth, while what
+    /// they find is new.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn recheck(mut self, interval: Duration) -> Self {
-        self.baseline.recheck = interval;
+        assert!(!interval.is_zero(), "there is no time between two probes");
+        self.baseline = Baseline::new(interval, self.bounds.start());
         self
     }
 
     /// The least length of a [window](super#windows). Defaults to 100 milliseconds.
+    ///
+    /// A longer one is steadier, and slower.
     pub fn window(mut self, length: Duration) -> Self {
         self.window = Window::new(length);
         self
@@ -132,16 +143,16 @@ impl Vegas {
         self
     }
 
-    fn adjust(&mut self, seen: Seen) {
-        let few = self.estimate.log10().max(1.0);
+    fn adjust(&mut self, seen: &Seen) {
+        let few = self.estimate.log10().max(0.5);
         let (low, high) = (self.queue.start() * few, self.queue.end() * few);
         let wanted = if seen.overloaded {
-            self.estimate * 0.9
+            self.estimate - (seen.inside * 0.1).max(1.0)
         } else if let Some(busy) = seen.busy {
             let at_rest = self.baseline.latency(busy);
-            let waiting = self.estimate * (1.0 - at_rest / busy);
+            let waiting = seen.inside * (1.0 - at_rest / busy);
             if waiting <= few {
-                self.estimate + high
+                self.estimate + low
             } else if waiting < low {
                 self.estimate + few
             } else if waiting > high {
@@ -160,9 +171,10 @@ impl Default for Vegas {
     fn default() -> Self {
         let bounds = Bounds::default();
         Self {
-            // As in Linux (net/ipv4/tcp_vegas.c), and times log10 as concurrency-limits does, which has 3
-            // and 6 times log10 rounded down.
-            queue: 2.0..=4.0,
+            // Linux (net/ipv4/tcp_vegas.c) has 2 and 4; `VegasLimit` of concurrency-limits has 3 and
+            // 6, times log10 rounded down, but at least once. With 4 workers and a price for each
+            // switch between requests, even 2 and 4 cost a tenth of the goodput.
+            queue: 1.5..=3.0,
             estimate: bounds.start() as f64,
             baseline: Baseline::new(baseline::DEFAULT_RECHECK, bounds.start()),
             bounds,
@@ -178,16 +190,15 @@ impl LimitAlgorithm for Vegas {
 
     fn observe(&mut self, sample: &Sample) -> usize {
         let least = self.bounds.least();
+        let is_probe = self.baseline.probe().is_some();
         self.baseline.add(sample, self.estimate as usize, least);
-        if self.baseline.probe().is_some() {
+        if is_probe {
             return self.limit();
         }
         if let Some(seen) = self.window.add(sample, self.estimate as usize) {
-            self.adjust(seen);
+            self.adjust(&seen);
             let limit = self.estimate as usize;
-            if let Some(busy) = seen.busy
-                && self.baseline.probe_if_due(sample.at, busy, limit, least)
-            {
+            if self.baseline.probe_if_due(sample.at, &seen, limit, least) {
                 self.window.settle();
             }
         }
