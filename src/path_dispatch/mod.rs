@@ -73,12 +73,21 @@
 //! so a service that guards `/static/private` does not guard `/static/%70rivate`. Here both
 //! are one path.
 
+mod cascade;
+mod handle;
 mod layer;
+mod mounted;
 mod pattern;
+mod place;
+mod seen;
 mod service;
+mod table;
 
 pub use self::{
+    cascade::{Cascade, CascadeFuture, CascadeService},
+    handle::Handle,
     layer::PathDispatch,
     pattern::MountError,
-    service::{PathDispatchService, ResponseFuture},
+    place::Place,
+    service::{NotFound, PathDispatchService, ResponseFuture},
 };

@@ -11,7 +11,11 @@ pub mod conditional;
 pub mod forwarded;
 #[cfg(feature = "gateway-proxy")]
 pub mod hop;
-#[cfg(any(feature = "gateway-proxy", feature = "serve"))]
+#[cfg(any(
+    feature = "gateway-proxy",
+    feature = "path-dispatch",
+    feature = "serve"
+))]
 pub mod host;
 #[cfg(feature = "gateway-proxy")]
 pub mod max_forwards;
