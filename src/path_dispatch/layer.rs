@@ -230,6 +230,7 @@ impl<B> PathDispatch<B> {
     }
 
     /// A service by itself: what no mount matches is answered with 404.
+    #[must_use]
     pub fn into_service(self) -> PathDispatchService<NotFound, B> {
         self.layer(NotFound::new())
     }
@@ -237,6 +238,7 @@ impl<B> PathDispatch<B> {
     /// A layer whose mounts can be replaced while its services run.
     ///
     /// Cost: each request looks where the table is, some ten nanoseconds.
+    #[must_use]
     pub fn into_handle(self) -> Handle<B> {
         Handle::new(self.routes)
     }
