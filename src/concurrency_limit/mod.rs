@@ -64,6 +64,7 @@ mod layer;
 mod limit;
 mod line;
 #[cfg(test)]
+#[path = "model/tests.rs"]
 mod model;
 mod rejection;
 mod service;

@@ -43,7 +43,12 @@ pub fn of(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Option<HeaderValue>, HostError> {
-    match named(version, uri, headers)? {
+    let named = named(version, uri, headers)?;
+    // Also where the target names one: see the sentence below.
+    if version == Version::HTTP_11 && !headers.contains_key(header::HOST) {
+        return Err(HostError::Missing);
+    }
+    match named {
         Some(Named::Field(host)) => Ok(Some(host.clone())),
         Some(Named::Authority(authority)) => HeaderValue::from_str(authority)
             .map(Some)
@@ -100,9 +105,6 @@ fn named<'a>(
     }
     if host.is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(HostError::Invalid);
-    }
-    if host.is_none() && version == Version::HTTP_11 {
-        return Err(HostError::Missing);
     }
     let Some(authority) = uri.authority() else {
         return match host {

@@ -17,7 +17,7 @@ mod sync {
 // The code itself, on loom's types.
 // What only the real one needs is not used here.
 #[allow(dead_code)]
-#[path = "gate.rs"]
+#[path = "../gate.rs"]
 mod gate;
 
 use std::{
