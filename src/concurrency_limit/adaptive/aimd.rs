@@ -38,7 +38,7 @@ use super::{
 ///     let latency = ms(if i % 5 == 0 { 400 } else { 20 });
 ///     limit.observe(&Sample::new(ms(i * 2), latency, 21, Outcome::Success));
 /// }
-/// assert_eq!(limit.limit(), 18);
+/// assert!(limit.limit() < 20);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]

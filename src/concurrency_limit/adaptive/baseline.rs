@@ -23,8 +23,9 @@ const FASTER: f64 = 0.8;
 const SAME: Range<f64> = 0.67..1.5;
 /// Probes take at most one part in so many of the time.
 const SHARE: u32 = 30;
-/// As long as the baseline is new or in doubt, one part in so many.
-const HURRIED_SHARE: u32 = 10;
+/// As long as the baseline is new, one part in so many; and if it is in doubt.
+const NEW_SHARE: u32 = 15;
+const DOUBT_SHARE: u32 = 4;
 /// But a probe that nobody came to was long, and cost nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -136,12 +137,12 @@ impl Baseline {
             None => self.recheck / 8,
         };
         let share = if self.pause < self.recheck {
-            HURRIED_SHARE
+            NEW_SHARE
         } else {
             SHARE
         };
         self.due = now.saturating_add(pause(share).max(self.pause));
-        self.may = now.saturating_add(pause(HURRIED_SHARE));
+        self.may = now.saturating_add(pause(DOUBT_SHARE));
         self.limit = limit;
     }
 

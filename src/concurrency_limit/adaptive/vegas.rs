@@ -14,17 +14,16 @@ use super::{
 /// as it takes when the application is not [busy](super#probes) has waited half of its time; so
 /// half of those in flight are waiting (Little's law).
 ///
-/// At the end of a [window](super#windows), where `inside` is what was in the application,
-/// `few` is log₁₀ of the limit (½ if that is less), and `low` and `high` are the ends of
-/// [`queue`](Self::queue) times `few`:
+/// At the end of a [window](super#windows), where `inside` is what was in the application, and `low`
+/// and `high` are the ends of [`queue`](Self::queue) times √limit:
 ///
 /// ```text
 /// waiting = inside × (1 − latency at rest / latency)
 ///
-/// overloaded        limit − a tenth of inside, or 1 if that is less
-/// waiting ≤ few     limit + low
-/// waiting < low     limit + few
-/// waiting > high    limit − half of what is too much, or few if that is less
+/// overloaded         limit − a tenth of inside, or 1 if that is less
+/// waiting ≤ low / 2  limit + low
+/// waiting < low      limit + low / 2
+/// waiting > high     limit − half of what is too much, or low / 2 if that is less
 /// ```
 ///
 /// TCP Vegas goes down by one at a time. An application that got slower would keep too much for
@@ -49,7 +48,7 @@ use super::{
 #[must_use]
 pub struct Vegas {
     bounds: Bounds,
-    /// How many may wait: times log10 of the limit.
+    /// How many may wait, times the square root of the limit.
     queue: RangeInclusive<f64>,
     estimate: f64,
     baseline: Baseline,
@@ -92,20 +91,20 @@ impl Vegas {
         self.restart()
     }
 
-    /// How many requests are to wait inside the application: times log₁₀ of the limit, or times ½
-    /// if that is less. Defaults to `1.5..=3.0`: with a limit of 40, from 2.4 to 4.8.
+    /// How many requests are to wait inside the application: times √limit. Defaults to
+    /// `0.4..=0.8`: with a limit of 36, from 2.4 to 4.8.
     ///
     /// More keeps an application with an uneven load busier, at the price of latency.
     ///
     /// # Panics
     ///
-    /// If the lower end is less than 1, or more than the upper one, or that is not finite.
+    /// If the lower end is less than 0.1, or more than the upper one, or that is not finite.
     #[track_caller]
     pub fn queue(mut self, waiting: RangeInclusive<f64>) -> Self {
         let (low, high) = (*waiting.start(), *waiting.end());
         assert!(
-            low >= 1.0 && high >= low && high.is_finite(),
-            "a queue of {low}..={high} cannot be meant: give two numbers, from 1 on, the smaller \
+            low >= 0.1 && high >= low && high.is_finite(),
+            "a queue of {low}..={high} cannot be meant: give two numbers, from 0.1 on, the smaller \
              one first"
         );
         self.queue = waiting;
@@ -144,19 +143,19 @@ impl Vegas {
     }
 
     fn adjust(&mut self, seen: &Seen) {
-        let few = self.estimate.log10().max(0.5);
-        let (low, high) = (self.queue.start() * few, self.queue.end() * few);
+        let root = self.estimate.sqrt();
+        let (low, high) = (self.queue.start() * root, self.queue.end() * root);
         let wanted = if seen.overloaded {
             self.estimate - (seen.inside * 0.1).max(1.0)
         } else if let Some(busy) = seen.busy {
             let at_rest = self.baseline.latency(busy);
             let waiting = seen.inside * (1.0 - at_rest / busy);
-            if waiting <= few {
+            if waiting <= low / 2.0 {
                 self.estimate + low
             } else if waiting < low {
-                self.estimate + few
+                self.estimate + low / 2.0
             } else if waiting > high {
-                self.estimate - ((waiting - high) / 2.0).max(few)
+                self.estimate - ((waiting - high) / 2.0).max(low / 2.0)
             } else {
                 self.estimate
             }
@@ -171,10 +170,11 @@ impl Default for Vegas {
     fn default() -> Self {
         let bounds = Bounds::default();
         Self {
-            // Linux (net/ipv4/tcp_vegas.c) has 2 and 4; `VegasLimit` of concurrency-limits has 3 and
-            // 6, times log10 rounded down, but at least once. With 4 workers and a price for each
-            // switch between requests, even 2 and 4 cost a tenth of the goodput.
-            queue: 1.5..=3.0,
+            // `VegasLimit` of concurrency-limits has 3 and 6, times log10 rounded down, but at least
+            // once. The root is what the error of the means grows with, and by how much a
+            // queue that keeps the workers busy grows with their number (square-root staffing).
+            // With 4 workers and a price for switching, even 2 and 4 cost a tenth of the goodput.
+            queue: 0.4..=0.8,
             estimate: bounds.start() as f64,
             baseline: Baseline::new(baseline::DEFAULT_RECHECK, bounds.start()),
             bounds,

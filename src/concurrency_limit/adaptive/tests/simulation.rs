@@ -80,6 +80,8 @@ pub(super) struct Run {
     pub line: usize,
     /// Seconds that a body takes on average, which holds a permit and makes no work.
     pub body: f64,
+    /// Another one is another day.
+    pub seed: u64,
 }
 
 impl Run {
@@ -95,6 +97,7 @@ impl Run {
             leaves: false,
             line: 0,
             body: 0.0,
+            seed: 1,
         }
     }
 }
@@ -183,7 +186,7 @@ pub(super) fn simulate(run: Run, limit: &mut dyn LimitAlgorithm) -> Seen {
         run,
         app: run.app,
         limit,
-        chance: Chance(0x2545_f491_4f6c_dd1d),
+        chance: Chance(run.seed.wrapping_mul(0x2545_f491_4f6c_dd1d)),
         now: 0.0,
         progress: 0.0,
         running: BinaryHeap::new(),
