@@ -106,7 +106,7 @@ where
                 State::answered(method_not_allowed(&methods))
             }
             Found::OtherMethods(_) | Found::Nothing => {
-                seen::answered(Outcome::Inside);
+                routes.tally.inside();
                 State::Inner {
                     response: Oneshot::new(self.inner.clone(), request),
                 }
@@ -120,20 +120,22 @@ fn enter<S, B>(routes: &Routes<B>, mount: &Mount<B>, mut request: Request<B>) ->
 where
     S: Service<Request<B>>,
 {
-    let path = request.uri().path();
-    if let Some(below) = mount.below(path) {
-        if mount.place.redirects_to_slash && below.is_empty() {
+    let place = &mount.place;
+    if (place.strips || place.redirects_to_slash)
+        && let Some(below) = mount.below(request.uri().path())
+    {
+        if place.redirects_to_slash && below.is_empty() {
             return State::answered(redirect_to_slash(&request));
         }
         let below = below.len();
-        if mount.place.strips && MountPoint::enter(&mut request, below).is_none() {
+        if place.strips && MountPoint::enter(&mut request, below).is_none() {
             // A part of a canonical path is one, and shorter: this does not happen.
             let error = Error::new(ErrorKind::BadPath).with_source(PathError::NotCanonical);
             return State::answered(answer::error(error));
         }
     }
-    mount.tally.mounted(&mount.place);
-    let prefix = mount.place.rewrites_redirects.then(|| {
+    mount.tally.mounted(place);
+    let prefix = place.rewrites_redirects.then(|| {
         let path = request.uri().path();
         external_prefix(request.extensions(), path).into_owned()
     });
