@@ -29,8 +29,8 @@ use super::{
 /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 /// # runtime.block_on(async {
 /// let say = |text: &'static str| {
-///     service_fn(async move |_: Request<Body>| {
-///         Ok::<_, Infallible>(Response::new(Body::from(text)))
+///     service_fn(move |_: Request<Body>| {
+///         std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(text))))
 ///     })
 /// };
 /// let handle = PathDispatch::new().mount("/api", say("one"))?.into_handle();
@@ -79,7 +79,8 @@ impl<B> Handle<B> {
     }
 
     /// Changes the table: what `change` makes of a copy of it takes its place. Other changes wait
-    /// until it returns, requests do not.
+    /// until it returns, requests do not. `change` itself may not change the table by another way: it
+    /// would wait for itself.
     ///
     /// Cost: a copy of the table, which is not one of the services.
     ///

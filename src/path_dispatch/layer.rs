@@ -34,6 +34,8 @@ pub(super) struct Routes<B> {
     pub(super) paths: PathPolicy,
     pub(super) catches_panics: bool,
     pub(super) passes_other_methods: bool,
+    /// Of the inner service.
+    pub(super) tally: Arc<Tally>,
 }
 
 pub(super) struct Mount<B> {
@@ -53,6 +55,7 @@ impl<B> PathDispatch<B> {
                 paths: PathPolicy::new(),
                 catches_panics: false,
                 passes_other_methods: false,
+                tally: Arc::default(),
             }),
         }
     }
@@ -298,6 +301,7 @@ impl<B> Clone for Routes<B> {
             paths: self.paths,
             catches_panics: self.catches_panics,
             passes_other_methods: self.passes_other_methods,
+            tally: Arc::clone(&self.tally),
         }
     }
 }

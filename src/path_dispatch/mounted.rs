@@ -5,11 +5,12 @@ use std::{
     future::pending,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
+use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use tower_service::Service;
 
@@ -34,12 +35,36 @@ where
     B: Send + 'static,
 {
     fn call(&self, request: Request<B>) -> MountedFuture {
-        let response = Oneshot::new(self.clone(), request);
-        Box::pin(async {
-            match response.await {
-                Ok(response) => response.map(Body::new),
-                Err(error) => failed(error.into()),
-            }
+        Box::pin(Answer {
+            response: Oneshot::new(self.clone(), request),
+        })
+    }
+}
+
+pin_project! {
+    /// Not an `async` block, which would hold the request twice.
+    struct Answer<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        response: Oneshot<S, Request<B>>,
+    }
+}
+
+impl<S, B, R> Future for Answer<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Output = Response<Body>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        Poll::Ready(match ready!(self.project().response.poll(cx)) {
+            Ok(response) => response.map(Body::new),
+            Err(error) => failed(error.into()),
         })
     }
 }

@@ -3,11 +3,11 @@
 #[cfg(feature = "metrics")]
 use std::sync::OnceLock;
 
-/// What became of a request that was not mounted.
+use super::place::Place;
+
+/// How a request was answered here.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outcome {
-    /// No mount matched: the inner service was asked.
-    Inside,
     /// To the prefix with a slash behind it.
     Redirected,
     /// A path or a host that cannot be read, or is not canonical.
@@ -22,7 +22,7 @@ pub(super) enum Failure {
     Panic,
 }
 
-/// How many requests went to one mount.
+/// How many requests went to one mount, or to the inner service. The counter is looked up once.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     #[cfg(feature = "metrics")]
@@ -31,20 +31,31 @@ pub(super) struct Tally {
 
 impl Tally {
     /// `place` names the mount.
-    #[cfg(feature = "metrics")]
-    pub(super) fn mounted(&self, place: &impl ToString) {
-        let counter = self.counter.get_or_init(|| {
+    pub(super) fn mounted(&self, place: &Place) {
+        #[cfg(feature = "metrics")]
+        self.one_more(|| {
             metrics::counter!(
                 "tower_gateway_dispatch_requests_total",
                 "outcome" => "mounted",
                 "mount" => place.to_string()
             )
         });
-        counter.increment(1);
+        #[cfg(not(feature = "metrics"))]
+        let _ = (self, place);
     }
 
-    #[cfg(not(feature = "metrics"))]
-    pub(super) fn mounted(&self, _: &impl ToString) {}
+    /// No mount matched.
+    pub(super) fn inside(&self) {
+        #[cfg(feature = "metrics")]
+        self.one_more(
+            || metrics::counter!("tower_gateway_dispatch_requests_total", "outcome" => "inside"),
+        );
+    }
+
+    #[cfg(feature = "metrics")]
+    fn one_more(&self, look_up: impl FnOnce() -> metrics::Counter) {
+        self.counter.get_or_init(look_up).increment(1);
+    }
 }
 
 #[cfg(feature = "metrics")]
@@ -56,7 +67,6 @@ pub(super) fn answered(outcome: Outcome) {
         };
     }
     let counter = match outcome {
-        Outcome::Inside => counter!("inside"),
         Outcome::Redirected => counter!("redirected"),
         Outcome::Refused => counter!("refused"),
         Outcome::MethodNotAllowed => counter!("method_not_allowed"),

@@ -73,74 +73,99 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let state = match &self.routes {
-            Source::Fixed(routes) => self.dispatch(routes, request),
-            Source::Live(live) => self.dispatch(&live.routes.load(), request),
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let live;
+        let routes: &Routes<B> = match &self.routes {
+            Source::Fixed(routes) => routes,
+            Source::Live(table) => {
+                live = table.routes.load();
+                &live
+            }
+        };
+        let state = match routes.direct(&mut request) {
+            Goes::Inside => {
+                routes.tally.inside();
+                State::Inner {
+                    response: Oneshot::new(self.inner.clone(), request),
+                }
+            }
+            Goes::To(mount) => {
+                mount.tally.mounted(&mount.place);
+                State::Mounted {
+                    catches_panics: routes.catches_panics,
+                    prefix: mount.redirect_prefix(&request),
+                    response: mount.service.call(request),
+                }
+            }
+            Goes::Nowhere(answer) => State::Answered {
+                response: Some(answer),
+            },
         };
         ResponseFuture { state }
     }
 }
 
-impl<S, B> PathDispatchService<S, B>
-where
-    S: Service<Request<B>> + Clone,
-{
-    fn dispatch(&self, routes: &Routes<B>, mut request: Request<B>) -> State<S, B> {
-        if let Err(refusal) = routes.paths.enforce(request.uri_mut()) {
+/// Where a request goes.
+enum Goes<'a, B> {
+    To(&'a Mount<B>),
+    Inside,
+    /// It is answered here.
+    Nowhere(Response<Body>),
+}
+
+impl<B> Routes<B> {
+    /// Finds out where a request goes, and makes it what is to be seen there.
+    // By reference: a request is large, and each time it is handed on it is copied.
+    fn direct(&self, request: &mut Request<B>) -> Goes<'_, B> {
+        if let Err(refusal) = self.paths.enforce(request.uri_mut()) {
             seen::answered(Outcome::Refused);
-            return State::answered(answer::refuse_path(refusal, request.extensions()));
+            return Goes::Nowhere(answer::refuse_path(refusal, request.extensions()));
         }
         let (version, uri) = (request.version(), request.uri());
-        let host = match routes.table.has_hosts() {
+        let host = match self.table.has_hosts() {
             true => host::name(version, uri, request.headers()),
             false => Ok(None),
         };
         let found = match host {
-            Ok(host) => routes.table.find(host, request.method(), uri.path()),
-            Err(error) => return State::answered(bad_host(error)),
+            Ok(host) => self.table.find(host, request.method(), uri.path()),
+            Err(error) => return Goes::Nowhere(bad_host(error)),
         };
         match found {
-            Found::Mount(number) => enter(routes, &routes.mounts[number], request),
-            Found::OtherMethods(methods) if !routes.passes_other_methods => {
-                State::answered(method_not_allowed(&methods))
+            Found::Mount(number) => self.mounts[number].enter(request),
+            Found::OtherMethods(methods) if !self.passes_other_methods => {
+                Goes::Nowhere(method_not_allowed(&methods))
             }
-            Found::OtherMethods(_) | Found::Nothing => {
-                seen::answered(Outcome::Inside);
-                State::Inner {
-                    response: Oneshot::new(self.inner.clone(), request),
-                }
-            }
+            Found::OtherMethods(_) | Found::Nothing => Goes::Inside,
         }
     }
 }
 
-/// Sends a request to the mount that it belongs to.
-fn enter<S, B>(routes: &Routes<B>, mount: &Mount<B>, mut request: Request<B>) -> State<S, B>
-where
-    S: Service<Request<B>>,
-{
-    let path = request.uri().path();
-    if let Some(below) = mount.below(path) {
-        if mount.place.redirects_to_slash && below.is_empty() {
-            return State::answered(redirect_to_slash(&request));
+impl<B> Mount<B> {
+    /// Makes a request that belongs to this mount what its service sees.
+    fn enter(&self, request: &mut Request<B>) -> Goes<'_, B> {
+        let place = &self.place;
+        if (place.strips || place.redirects_to_slash)
+            && let Some(below) = self.below(request.uri().path())
+        {
+            if place.redirects_to_slash && below.is_empty() {
+                return Goes::Nowhere(redirect_to_slash(request));
+            }
+            let below = below.len();
+            if place.strips && MountPoint::enter(request, below).is_none() {
+                // A part of a canonical path is one, and shorter: this does not happen.
+                let error = Error::new(ErrorKind::BadPath).with_source(PathError::NotCanonical);
+                return Goes::Nowhere(answer::error(error));
+            }
         }
-        let below = below.len();
-        if mount.place.strips && MountPoint::enter(&mut request, below).is_none() {
-            // A part of a canonical path is one, and shorter: this does not happen.
-            let error = Error::new(ErrorKind::BadPath).with_source(PathError::NotCanonical);
-            return State::answered(answer::error(error));
-        }
+        Goes::To(self)
     }
-    mount.tally.mounted(&mount.place);
-    let prefix = mount.place.rewrites_redirects.then(|| {
-        let path = request.uri().path();
-        external_prefix(request.extensions(), path).into_owned()
-    });
-    State::Mounted {
-        response: mount.service.call(request),
-        catches_panics: routes.catches_panics,
-        prefix,
+
+    /// What is put before the path that a redirect leads to.
+    fn redirect_prefix(&self, request: &Request<B>) -> Option<String> {
+        self.place.rewrites_redirects.then(|| {
+            let path = request.uri().path();
+            external_prefix(request.extensions(), path).into_owned()
+        })
     }
 }
 
@@ -218,14 +243,6 @@ pin_project! {
             prefix: Option<String>,
         },
         Answered { response: Option<Response<Body>> },
-    }
-}
-
-impl<S: Service<Request<B>>, B> State<S, B> {
-    fn answered(response: Response<Body>) -> Self {
-        Self::Answered {
-            response: Some(response),
-        }
     }
 }
 

@@ -134,7 +134,8 @@ pub struct MountPoint {
     /// Where in its path begins what is below the mount. Of a path that is shorter by now, a router
     /// inside has stripped the rest.
     below: usize,
-    outside: Option<Outside>,
+    /// Seldom there, and larger than the rest.
+    outside: Option<Box<Outside>>,
 }
 
 /// What was stripped before a request came to a mount.
@@ -199,12 +200,12 @@ impl MountPoint {
         };
         let extensions = request.extensions();
         let original = Self::of(extensions).map(Self::original_uri);
-        let outside = original
-            .or_else(|| router_uri(extensions))
-            .map(|original| Outside {
+        let outside = original.or_else(|| router_uri(extensions)).map(|original| {
+            Box::new(Outside {
                 prefix: [&*external_prefix(extensions, path), prefix].concat(),
                 original_uri: original.clone(),
-            });
+            })
+        });
         let mount = Self {
             before: std::mem::replace(request.uri_mut(), stripped),
             below: at,

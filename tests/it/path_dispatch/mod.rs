@@ -1,5 +1,6 @@
 //! `PathDispatch` over services that tell what they see.
 
+mod anything;
 mod cascade;
 mod hosts;
 mod live;
@@ -616,12 +617,15 @@ async fn a_saturated_mount_delays_nobody_else() {
     let app = PathDispatch::new()
         .mount("/slow", slow)
         .unwrap()
+        .mount("/fast", tell("fast"))
+        .unwrap()
         .layer(tell("inner"));
     let slow = || Request::get("/slow").body(Body::empty()).unwrap();
     let mut running = pin!(app.clone().oneshot(slow()));
     let mut waiting = pin!(app.clone().oneshot(slow()));
     assert!(running.as_mut().now_or_never().is_none());
     assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(ask(&app, "/fast").await.1, "fast /fast /");
     assert_eq!(ask(&app, "/other").await.1, "inner - /other");
 }
 
