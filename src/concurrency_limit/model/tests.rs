@@ -17,6 +17,7 @@ mod sync {
 // The code itself, on loom's types.
 // What only the real one needs is not used here.
 #[allow(dead_code)]
+#[allow(clippy::duplicate_mod)]
 #[path = "../gate.rs"]
 mod gate;
 
