@@ -114,8 +114,8 @@ impl Vegas {
     /// The time from one [probe](super#probes) to the next, under load. Defaults to 10 seconds.
     ///
     /// A probe lasts for about 24 times the latency at rest. However long that is, probes are at most
-    /// a thirtieth of the time, in which half of the application is not used; a tenth, while what
-    /// they find is new.
+    /// a thirtieth of the time, in which half of what was in the application is kept out: a fifteenth
+    /// while what they find is new, and a fifth while there is a doubt.
     ///
     /// # Panics
     ///

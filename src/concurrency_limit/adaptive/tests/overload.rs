@@ -116,7 +116,7 @@ fn three_times_too_much_for_a_hundred_and_more() {
         times: Times::Exponential,
         ..App::default()
     };
-    overload(app, 3.0, [112, 155], 6.5);
+    overload(app, 3.0, [95, 155], 6.5);
 }
 
 #[test]

@@ -127,12 +127,12 @@ impl Seen {
         self.latencies[((self.latencies.len() - 1) as f64 * share) as usize].0
     }
 
-    /// The limits that nine of ten moments from second `from` on are between.
+    /// The limits that eight of ten moments from second `from` on are between.
     pub(super) fn band(&self, from: usize) -> (usize, usize) {
         let mut limits = self.limits[from * 20..].to_vec();
         limits.sort_unstable();
         let at = |share: f64| limits[((limits.len() - 1) as f64 * share) as usize];
-        (at(0.05), at(0.95))
+        (at(0.1), at(0.9))
     }
 }
 
