@@ -126,7 +126,6 @@ fn dispatches() -> [Case; 10] {
     let dispatch = dispatch.layer(nothing());
     let unstripped = unstripped.layer(nothing());
     let missed = dispatch.clone();
-    let known = dispatch.clone();
     let missed_router = router.clone().fallback_service(nothing());
     const BELOW: &str = "/mounts/number567/x";
     [
