@@ -223,14 +223,17 @@ impl Limit {
     }
 
     /// The head of an answer is there.
-    fn observe(&self, timed: &Timed, outcome: Outcome) {
+    fn observe(&self, timed: &Timed, weight: usize, outcome: Outcome) {
         let Some(adaptive) = &self.config.adaptive else {
             return;
         };
         let now = Instant::now();
         let at = now.duration_since(self.began);
         let latency = now.duration_since(timed.since);
-        let sample = Sample::new(at, latency, timed.in_flight, outcome);
+        let sample = Sample {
+            weight,
+            ..Sample::new(at, latency, timed.in_flight, outcome)
+        };
         let limit = lock(adaptive).observe(&sample).clamp(1, self.config.max);
         if limit != self.gate.limit() {
             tracing::trace!(
@@ -306,7 +309,7 @@ impl Permit {
     /// The head of the answer is there.
     pub(super) fn answered(&self, outcome: Outcome) {
         if let Some(timed) = &self.timed {
-            self.limit.observe(timed, outcome);
+            self.limit.observe(timed, self.ticket.cost, outcome);
         }
     }
 
