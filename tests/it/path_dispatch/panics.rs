@@ -100,7 +100,7 @@ async fn what_it_held_is_let_go_with_the_answer() {
         .unwrap()
         .layer(tell("inner"));
     let idle = Arc::strong_count(&alive);
-    let mut future = std::pin::pin!(app.clone().oneshot(get("/a")));
+    let mut future = std::pin::pin!(app.clone().call(get("/a")));
     let response = future.as_mut().now_or_never().unwrap().unwrap();
     assert_eq!(response.status(), 500);
     // Whether or not the future is dropped.
