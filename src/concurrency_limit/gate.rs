@@ -47,11 +47,13 @@ pub(super) enum Entry<K> {
 
 /// What becomes of one who has waited long enough.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum GaveUp {
+pub(super) enum GaveUp<K> {
     /// His turn had come just now.
-    In,
+    In(Ticket<K>),
     /// `by_key`: there was room, but not for his key.
     Out { by_key: bool },
+    /// He had had to leave just now.
+    Displaced,
 }
 
 impl<K: Clone + Eq + Hash> Gate<K> {
@@ -77,19 +79,36 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         self.waiting.load(Acquire)
     }
 
+    /// Whether nobody is in, and nobody waits.
+    ///
+    /// Whoever comes in later sees what was written before this was asked, and whoever goes out
+    /// later does so too: it changes `in_use`, as they do, and by nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        let line = self.lock();
+        line.len() == 0 && self.in_use.fetch_add(0, AcqRel) == 0
+    }
+
     /// What there is to say of the line.
     pub(super) fn look<T>(&self, at: impl FnOnce(&Line<K>) -> T) -> T {
         at(&self.lock())
     }
 
     /// Lets one in, or puts him into the line, or turns him away.
-    pub(super) fn enter(&self, ticket: Ticket<K>, now: impl FnOnce() -> Instant) -> Entry<K> {
-        if !self.counts && self.waiting.load(Acquire) == 0 && self.take(ticket.cost) {
-            return Entry::In(ticket);
+    pub(super) fn enter(&self, mut ticket: Ticket<K>, now: impl FnOnce() -> Instant) -> Entry<K> {
+        if !self.counts && self.waiting.load(Acquire) == 0 {
+            let price = ticket.cost.min(self.limit());
+            if self.take(price) {
+                ticket.cost = price;
+                return Entry::In(ticket);
+            }
         }
         let now = now();
         let mut line = self.lock();
-        if self.counts && line.lets_in(&ticket, self.limit()) && self.take(ticket.cost) {
+        if self.counts
+            && let Some(price) = line.lets_in(&ticket, self.limit())
+            && self.take(price)
+        {
+            ticket.cost = price;
             line.enter(&ticket);
             return Entry::In(ticket);
         }
@@ -106,46 +125,83 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         Entry::Waits(number, patience)
     }
 
+    /// Lets one in, or says what would become of him, if he came to stay: `None` if he would wait.
+    /// Those who are in beyond the limit stand for those who would wait.
+    pub(super) fn try_enter(
+        &self,
+        mut ticket: Ticket<K>,
+    ) -> Result<Ticket<K>, (Ticket<K>, Option<Refusal>)> {
+        let mut line = self.lock();
+        let limit = self.limit();
+        match line.lets_in(&ticket, limit) {
+            Some(price) if self.take(price) => {
+                ticket.cost = price;
+                if self.counts {
+                    line.enter(&ticket);
+                }
+                Ok(ticket)
+            }
+            _ => {
+                let beyond = self.in_use().saturating_sub(limit);
+                let refusal = line.would_refuse(&ticket, beyond);
+                Err((ticket, refusal))
+            }
+        }
+    }
+
     /// Lets one in beyond the limit.
-    pub(super) fn force(&self, ticket: &Ticket<K>) {
+    pub(super) fn force(&self, mut ticket: Ticket<K>) -> Ticket<K> {
+        ticket.cost = ticket.cost.min(self.limit());
         if self.counts {
-            self.lock().enter(ticket);
+            self.lock().enter(&ticket);
         }
         self.in_use.fetch_add(ticket.cost, AcqRel);
+        ticket
     }
 
     /// Waits for the turn of this one.
-    pub(super) fn poll(&self, number: Number, waker: &Waker) -> Poll<Result<(), Refusal>> {
-        match self.lock().look(number, waker) {
-            Turn::NotYet => Poll::Pending,
-            Turn::Come => Poll::Ready(Ok(())),
+    pub(super) fn poll(&self, number: Number, waker: &Waker) -> Poll<Result<Ticket<K>, Refusal>> {
+        let turn = self.lock().look(number, waker);
+        match turn {
+            Turn::NotYet(old) => {
+                drop(old);
+                Poll::Pending
+            }
+            Turn::Come(ticket) => Poll::Ready(Ok(ticket)),
             Turn::Displaced => Poll::Ready(Err(Refusal::Displaced)),
         }
     }
 
     /// One has waited for long enough.
-    pub(super) fn give_up(&self, number: Number, now: Instant) -> GaveUp {
+    pub(super) fn give_up(&self, number: Number, now: Instant) -> GaveUp<K> {
         let mut line = self.lock();
         match line.leave(number) {
-            Left::Granted(_) => GaveUp::In,
-            Left::Nothing => GaveUp::Out { by_key: false },
-            Left::Waiting { by_key } => {
+            Left::Granted(ticket) => GaveUp::In(ticket),
+            Left::Displaced => GaveUp::Displaced,
+            // The waker is dropped last, when nothing is locked.
+            Left::Waiting {
+                by_key,
+                waker: _waker,
+            } => {
                 self.left(line, now);
                 GaveUp::Out { by_key }
             }
         }
     }
 
-    /// One leaves the line without a word.
-    pub(super) fn abandon(&self, number: Number, now: Instant) {
+    /// One leaves the line without a word. Whether nobody is in any more.
+    pub(super) fn abandon(&self, number: Number, now: Instant) -> bool {
         let mut line = self.lock();
         match line.leave(number) {
             Left::Granted(ticket) => {
                 drop(line);
-                self.exit(&ticket, || now);
+                self.exit(&ticket, || now)
             }
-            Left::Nothing => {}
-            Left::Waiting { .. } => self.left(line, now),
+            Left::Displaced => false,
+            Left::Waiting { waker: _waker, .. } => {
+                self.left(line, now);
+                false
+            }
         }
     }
 
@@ -202,8 +258,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             let Some(then) = in_use.checked_add(cost) else {
                 return false;
             };
-            // One that takes more than there ever is goes in alone.
-            if in_use > 0 && then > limit {
+            if then > limit {
                 return false;
             }
             match self

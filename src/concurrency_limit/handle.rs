@@ -1,14 +1,10 @@
 //! What is done with a limit while it is in use.
 
-use std::{
-    future::Future,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{RejectReason, limit::Limit};
+use super::{RejectReason, limit::Limit, seen::Outcome};
 
 /// A limit in use: to look at it, and to change it.
 ///
@@ -30,7 +26,7 @@ pub struct LimitSnapshot {
     pub queued: usize,
     /// How long the one has waited who has waited longest.
     pub oldest_wait: Option<Duration>,
-    /// How many keys have a request in here.
+    /// How many keys have a request with the inner service.
     pub keys: usize,
     /// The classes, as they were given; the last is that of all other requests.
     pub classes: Vec<ClassSnapshot>,
@@ -38,6 +34,8 @@ pub struct LimitSnapshot {
     pub admitted: u64,
     /// How many were let past without being counted.
     pub bypassed: u64,
+    /// How many went away before their turn came.
+    pub left: u64,
     /// How many a dry run would have turned away.
     pub would_reject: u64,
     /// How many a dry run would have let wait.
@@ -55,7 +53,7 @@ pub struct LimitSnapshot {
 pub struct ClassSnapshot {
     /// Its name.
     pub name: Arc<str>,
-    /// How much of the limit it uses. Zero throughout if there is but one class, where nobody counts.
+    /// How much of the limit it uses.
     pub in_use: usize,
     /// How many of its requests wait.
     pub queued: usize,
@@ -83,7 +81,8 @@ impl LimitHandle {
     /// Lets so much in at once from now on; 0 counts as 1.
     ///
     /// What is in use beyond it is left alone, and nobody new is let in until it is over. If it is
-    /// more than before, those who wait come in at once. An adaptive limit moves on from it.
+    /// more than before, those who wait come in at once. An adaptive limit goes back to what
+    /// its algorithm says with the next answer.
     pub fn resize(&self, limit: usize) {
         self.limit.resize(limit);
     }
@@ -92,36 +91,48 @@ impl LimitHandle {
     #[must_use]
     pub fn snapshot(&self) -> LimitSnapshot {
         let limit = &*self.limit;
-        let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         let names = limit.config.classes.iter().map(|class| &class.name);
         let names: Vec<_> = names.cloned().chain([Arc::from("default")]).collect();
         let now = Instant::now();
-        let (oldest_wait, keys, classes) = limit.gate.look(|line| {
-            let classes = names.into_iter().zip(&limit.order).map(|(name, place)| {
-                let (in_use, queued) = line.class(*place);
+        let (oldest_wait, keys, mut classes) = limit.gate.look(|line| {
+            let classes = names.into_iter().enumerate().map(|(class, name)| {
+                let (in_use, queued) = line.class(class);
                 ClassSnapshot {
                     name,
                     in_use,
                     queued,
                 }
             });
-            (line.oldest(now), line.keys(), classes.collect())
+            (line.oldest(now), line.keys(), classes.collect::<Vec<_>>())
         });
-        let tally = &limit.tally;
+        let in_use = limit.gate.in_use();
+        // One class alone is not counted: it is all.
+        if let [all] = &mut *classes {
+            all.in_use = in_use;
+        }
+        let count = |outcome| limit.seen.count(outcome);
+        let rejected = RejectReason::ALL.map(|reason| count(Outcome::Rejected(reason)));
+        let would_reject = RejectReason::ALL.map(|reason| count(Outcome::WouldReject(reason)));
+        let would_reject = would_reject.iter().sum();
+        let would_queue = count(Outcome::WouldQueue);
         LimitSnapshot {
             limit: limit.gate.limit(),
-            in_use: limit.gate.in_use(),
+            in_use,
             queued: limit.gate.waiting(),
             oldest_wait,
             keys,
             classes,
-            admitted: read(&tally.admitted),
-            bypassed: read(&tally.bypassed),
-            would_reject: read(&tally.would_reject),
-            would_queue: read(&tally.would_queue),
+            admitted: count(Outcome::Admitted)
+                + count(Outcome::Waited)
+                + would_queue
+                + would_reject,
+            bypassed: count(Outcome::Bypassed),
+            left: count(Outcome::Left),
+            would_reject,
+            would_queue,
             is_draining: limit.is_draining(),
             is_dry_run: limit.is_dry_run(),
-            rejected: tally.rejected.each_ref().map(read),
+            rejected,
         }
     }
 
@@ -129,22 +140,12 @@ impl LimitHandle {
     /// wait already still have their turn.
     ///
     /// What is let past ([`bypass`](super::ConcurrencyLimit::bypass)) is neither stopped nor waited
-    /// for. Dropped, it waits no longer; nobody new is let in until [`resume`](Self::resume).
+    /// for. Dropped, it waits no longer; nobody new is let in until [`resume`](Self::resume), which
+    /// ends the wait as well. A dry run is no exception.
     pub fn drain(&self) -> impl Future<Output = ()> + Send + 'static {
         self.limit.set_draining(true);
         let limit = Arc::clone(&self.limit);
-        async move {
-            loop {
-                let idle = limit.idle.notified();
-                tokio::pin!(idle);
-                // Whoever is the last from here on is heard of.
-                idle.as_mut().enable();
-                if limit.gate.in_use() == 0 && limit.gate.waiting() == 0 {
-                    return;
-                }
-                idle.await;
-            }
-        }
+        async move { limit.drained().await }
     }
 
     /// Lets requests in again.

@@ -16,7 +16,7 @@ use super::{
     class::LimitClass,
     key::LimitKey,
     limit::Limit,
-    line::{Overload, PerKey, Rules},
+    line::{Overload, PerKey, Rules, Share},
     service::ConcurrencyLimitService,
 };
 
@@ -61,7 +61,6 @@ pub(super) struct Config {
     per_key: Option<usize>,
     key_queue: Option<usize>,
     pub(super) key: Option<LimitKey>,
-    /// The most urgent first; those that are as urgent as each other in the order of being given.
     pub(super) classes: Vec<LimitClass>,
     pub(super) cost: Option<Cost>,
     pub(super) bypass: Option<Predicate>,
@@ -305,25 +304,12 @@ impl Config {
             || self.bypass.is_some()
     }
 
-    /// The places of the classes in the line, the most urgent first: of each that was given, and, as
-    /// the last, of all other requests.
-    pub(super) fn order(&self) -> Vec<usize> {
-        let priority = |place: &usize| self.classes.get(*place).map_or(0, |class| class.priority);
-        let mut by_urgency: Vec<_> = (0..=self.classes.len()).collect();
-        by_urgency.sort_by_key(|place| std::cmp::Reverse(priority(place)));
-        let mut order = vec![0; by_urgency.len()];
-        for (place, class) in by_urgency.into_iter().enumerate() {
-            order[class] = place;
-        }
-        order
-    }
-
     pub(super) fn rules(&self) -> Rules {
         let key_queue = self.queue.div_ceil(4);
-        let mut classes = vec![0; self.classes.len() + 1];
-        for (class, place) in self.classes.iter().zip(self.order()) {
-            classes[place] = class.reserve;
-        }
+        let classes = self.classes.iter().map(|class| Share {
+            priority: class.priority,
+            reserve: class.reserve,
+        });
         Rules {
             places: self.queue,
             patience: self.queue_timeout,
@@ -332,7 +318,8 @@ impl Config {
                 max,
                 places: self.key_queue.unwrap_or(key_queue),
             }),
-            classes,
+            // The last is that of all other requests.
+            classes: classes.chain([Share::default()]).collect(),
         }
     }
 }

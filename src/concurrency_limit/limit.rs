@@ -4,8 +4,9 @@ use std::{
     fmt,
     sync::{
         Arc, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,40 +16,24 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     RejectReason, Rejection,
-    adaptive::{LimitAlgorithm, Outcome, Sample},
+    adaptive::{self, LimitAlgorithm, Sample},
     gate::{Entry, Gate, GaveUp},
     key::Key,
     layer::{Adaptive, Config, LimitUntil},
     line::{Number, Refusal, Ticket},
     rejection::delay,
+    seen::{Outcome, Seen, Waiting},
 };
 
 pub(super) struct Limit {
     pub(super) config: Config,
     pub(super) gate: Gate<Key>,
-    /// Where each class stands in the line.
-    pub(super) order: Vec<usize>,
-    pub(super) tally: Tally,
-    began: Instant,
+    pub(super) seen: Seen,
     /// Whether nobody new is let in.
     is_draining: AtomicBool,
     is_dry_run: AtomicBool,
     /// Told when nobody is in while nobody new is let in.
     pub(super) idle: Notify,
-    /// Whether the latest request that found no room at once was turned away: so that an overload
-    /// is one warning, not one for each request.
-    is_overloaded: AtomicBool,
-}
-
-/// What is counted.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) admitted: AtomicU64,
-    pub(super) bypassed: AtomicU64,
-    pub(super) rejected: [AtomicU64; RejectReason::ALL.len()],
-    /// What a dry run would have done with it.
-    pub(super) would_reject: AtomicU64,
-    pub(super) would_queue: AtomicU64,
 }
 
 /// What becomes of a request.
@@ -77,8 +62,8 @@ pub(super) struct Timed {
 /// A place in the line. Dropped, it is given up.
 pub(super) struct Place {
     limit: Arc<Limit>,
-    /// `None` once the turn has come.
-    waiting: Option<(Number, Ticket<Key>)>,
+    /// `None` once it is over.
+    waiting: Option<(Number, Ticket<Key>, Waiting)>,
 }
 
 impl Limit {
@@ -89,13 +74,10 @@ impl Limit {
         };
         Self {
             gate: Gate::new(limit, config.rules()),
-            began: Instant::now(),
-            order: config.order(),
-            tally: Tally::default(),
+            seen: Seen::new(&config.name, limit),
             is_draining: AtomicBool::new(false),
             is_dry_run: AtomicBool::new(config.is_dry_run),
             idle: Notify::new(),
-            is_overloaded: AtomicBool::new(false),
             config,
         }
     }
@@ -103,41 +85,54 @@ impl Limit {
     /// `parts` is there if it is [looked at](Config::looks_at_requests).
     pub(super) fn admit(self: &Arc<Self>, parts: Option<&Parts>) -> Admission {
         let Some(ticket) = self.ticket(parts) else {
-            self.tally.bypassed.fetch_add(1, Ordering::Relaxed);
+            self.seen.decided(Outcome::Bypassed);
             return Admission::Past;
         };
         if self.is_draining() {
             return self.reject(RejectReason::Draining);
         }
-        match self.gate.enter(ticket.clone(), Instant::now) {
-            Entry::In(ticket) => {
-                self.note_free_entry();
-                Admission::In(self.let_in(ticket))
-            }
-            Entry::Waits(number, _) if self.is_dry_run() => {
-                self.gate.abandon(number, Instant::now());
-                self.tally.would_queue.fetch_add(1, Ordering::Relaxed);
-                self.let_past(ticket)
-            }
-            Entry::Refused(reason) if self.is_dry_run() => {
-                let reason = RejectReason::from(reason);
-                tracing::debug!(
-                    limit = &*self.config.name,
-                    reason = reason.name(),
-                    "would have turned a request away"
-                );
-                self.tally.would_reject.fetch_add(1, Ordering::Relaxed);
-                self.let_past(ticket)
-            }
+        let (entry, outcome) = match self.is_dry_run() {
+            true => self.enter_anyway(ticket.clone()),
+            false => (
+                self.gate.enter(ticket.clone(), Instant::now),
+                Outcome::Admitted,
+            ),
+        };
+        // A drain that has begun meanwhile may have seen nobody, and be over.
+        if self.is_draining() {
+            let is_idle = match entry {
+                Entry::In(ticket) => self.gate.exit(&ticket, Instant::now),
+                Entry::Waits(number, _) => self.gate.abandon(number, Instant::now()),
+                Entry::Refused(_) => false,
+            };
+            self.given_back(is_idle);
+            return self.reject(RejectReason::Draining);
+        }
+        match entry {
+            Entry::In(ticket) => Admission::In(self.let_in(ticket, outcome)),
             Entry::Waits(number, patience) => {
+                let waiting = self.seen.waits(Instant::now());
                 let place = Place {
                     limit: Arc::clone(self),
-                    waiting: Some((number, ticket)),
+                    waiting: Some((number, ticket, waiting)),
                 };
                 Admission::Waits(place, patience)
             }
             Entry::Refused(reason) => self.reject(reason.into()),
         }
+    }
+
+    /// In a dry run nobody waits, and nobody takes another's place.
+    fn enter_anyway(&self, ticket: Ticket<Key>) -> (Entry<Key>, Outcome) {
+        let (ticket, outcome) = match self.gate.try_enter(ticket) {
+            Ok(ticket) => (ticket, Outcome::Admitted),
+            Err((ticket, None)) => (self.gate.force(ticket), Outcome::WouldQueue),
+            Err((ticket, Some(refusal))) => {
+                let outcome = Outcome::WouldReject(refusal.into());
+                (self.gate.force(ticket), outcome)
+            }
+        };
+        (Entry::In(ticket), outcome)
     }
 
     /// What a request asks for; `None`: nothing.
@@ -163,13 +158,14 @@ impl Limit {
             .position(|class| (class.is_one)(parts));
         Some(Ticket {
             cost: config.cost.as_ref().map_or(1, |cost| cost(parts).max(1)),
-            class: self.order[class.unwrap_or(config.classes.len())],
+            class: class.unwrap_or(config.classes.len()),
             key: config.key.as_ref().and_then(|key| key.of(parts)),
         })
     }
 
-    fn let_in(self: &Arc<Self>, ticket: Ticket<Key>) -> Permit {
-        self.tally.admitted.fetch_add(1, Ordering::Relaxed);
+    fn let_in(self: &Arc<Self>, ticket: Ticket<Key>, outcome: Outcome) -> Permit {
+        self.seen.decided(outcome);
+        self.seen.entered(ticket.cost);
         let timed = self.config.adaptive.is_some().then(|| Timed {
             since: Instant::now(),
             in_flight: self.gate.in_use(),
@@ -181,29 +177,13 @@ impl Limit {
         }
     }
 
-    fn let_past(self: &Arc<Self>, ticket: Ticket<Key>) -> Admission {
-        self.gate.force(&ticket);
-        Admission::In(self.let_in(ticket))
-    }
-
     fn reject(&self, reason: RejectReason) -> Admission {
+        self.seen.decided(Outcome::Rejected(reason));
         Admission::Rejected(reason)
     }
 
-    /// The answer to one who is turned away; tells the operator.
+    /// The answer to one who is turned away.
     pub(super) fn refusal(&self, reason: RejectReason) -> Response<Bytes> {
-        self.tally.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
-        let limit = &*self.config.name;
-        // Only the log depends on it, so no order is needed.
-        if reason != RejectReason::Draining && !self.is_overloaded.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                limit,
-                reason = reason.name(),
-                "overloaded: requests are turned away"
-            );
-        } else {
-            tracing::debug!(limit, reason = reason.name(), "turned a request away");
-        }
         let rejection = Rejection {
             reason,
             retry_after: delay(self.config.retry_after, self.config.retry_jitter),
@@ -214,21 +194,34 @@ impl Limit {
         })
     }
 
-    /// Somebody came in without waiting.
-    fn note_free_entry(&self) {
-        let was = &self.is_overloaded;
-        if was.load(Ordering::Relaxed) && was.swap(false, Ordering::Relaxed) {
-            tracing::info!(limit = &*self.config.name, "the overload is over");
+    /// Something was given back, and perhaps that was all.
+    fn given_back(&self, is_idle: bool) {
+        if is_idle && self.is_draining() {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Waits until nobody is in and nobody waits, or until that is called off.
+    pub(super) async fn drained(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            // Whoever is the last from here on is heard of.
+            idle.as_mut().enable();
+            if self.gate.is_idle() || !self.is_draining() {
+                return;
+            }
+            idle.await;
         }
     }
 
     /// The head of an answer is there.
-    fn observe(&self, timed: &Timed, weight: usize, outcome: Outcome) {
+    fn observe(&self, timed: &Timed, weight: usize, outcome: adaptive::Outcome) {
         let Some(adaptive) = &self.config.adaptive else {
             return;
         };
         let now = Instant::now();
-        let at = now.duration_since(self.began);
+        let at = self.seen.age(now);
         let latency = now.duration_since(timed.since);
         let sample = Sample {
             weight,
@@ -236,17 +229,14 @@ impl Limit {
         };
         let limit = lock(adaptive).observe(&sample).clamp(1, self.config.max);
         if limit != self.gate.limit() {
-            tracing::trace!(
-                limit = &*self.config.name,
-                to = limit,
-                "the limit has changed"
-            );
             self.gate.resize(limit, now);
+            self.seen.resized(|| self.gate.limit());
         }
     }
 
     pub(super) fn resize(&self, limit: usize) {
         self.gate.resize(limit.max(1), Instant::now());
+        self.seen.resized(|| self.gate.limit());
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -255,6 +245,9 @@ impl Limit {
 
     pub(super) fn set_draining(&self, is_draining: bool) {
         self.is_draining.store(is_draining, Ordering::SeqCst);
+        if !is_draining {
+            self.idle.notify_waiters();
+        }
     }
 
     pub(super) fn is_dry_run(&self) -> bool {
@@ -268,27 +261,41 @@ impl Limit {
 
 impl Place {
     /// Waits for the turn.
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<Permit, RejectReason>> {
-        let Some((number, _)) = self.waiting else {
-            return std::task::Poll::Pending;
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Permit, RejectReason>> {
+        let Some((number, ..)) = self.waiting else {
+            return Poll::Pending;
         };
-        self.limit.gate.poll(number, cx.waker()).map(|turn| {
-            let ticket = self.waiting.take().map(|(_, ticket)| ticket);
-            turn?;
-            Ok(self.limit.let_in(ticket.expect("a place has a turn once")))
-        })
+        let turn = self.limit.gate.poll(number, cx.waker());
+        turn.map(|turn| self.over(turn.map_err(RejectReason::from)))
     }
 
     /// It was waited for long enough. There may still be a permit, or else there is a reason.
     pub(super) fn give_up(&mut self) -> Result<Permit, RejectReason> {
-        let (number, ticket) = self.waiting.take().expect("a place is given up once");
-        match self.limit.gate.give_up(number, Instant::now()) {
-            GaveUp::In => Ok(self.limit.let_in(ticket)),
+        let waiting = self.waiting.as_ref();
+        let (number, ..) = *waiting.expect("a place is given up once");
+        let turn = match self.limit.gate.give_up(number, Instant::now()) {
+            GaveUp::In(ticket) => Ok(ticket),
             GaveUp::Out { by_key: true } => Err(RejectReason::KeyTimeout),
             GaveUp::Out { by_key: false } => Err(RejectReason::QueueTimeout),
+            GaveUp::Displaced => Err(RejectReason::Displaced),
+        };
+        self.over(turn)
+    }
+
+    /// The waiting is over.
+    fn over(&mut self, turn: Result<Ticket<Key>, RejectReason>) -> Result<Permit, RejectReason> {
+        let limit = &self.limit;
+        match (turn, self.waiting.take()) {
+            (Ok(ticket), _) => Ok(limit.let_in(ticket, Outcome::Waited)),
+            // It began to wait before the dry run did.
+            (Err(reason), Some((_, ticket, _))) if limit.is_dry_run() => {
+                let ticket = limit.gate.force(ticket);
+                Ok(limit.let_in(ticket, Outcome::WouldReject(reason)))
+            }
+            (Err(reason), _) => {
+                limit.seen.decided(Outcome::Rejected(reason));
+                Err(reason)
+            }
         }
     }
 
@@ -299,15 +306,17 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some((number, _)) = self.waiting.take() {
-            self.limit.gate.abandon(number, Instant::now());
+        if let Some((number, ..)) = self.waiting.take() {
+            self.limit.seen.decided(Outcome::Left);
+            let is_idle = self.limit.gate.abandon(number, Instant::now());
+            self.limit.given_back(is_idle);
         }
     }
 }
 
 impl Permit {
     /// The head of the answer is there.
-    pub(super) fn answered(&self, outcome: Outcome) {
+    pub(super) fn answered(&self, outcome: adaptive::Outcome) {
         if let Some(timed) = &self.timed {
             self.limit.observe(timed, self.ticket.cost, outcome);
         }
@@ -321,9 +330,8 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let is_idle = self.limit.gate.exit(&self.ticket, Instant::now);
-        if is_idle && self.limit.is_draining() {
-            self.limit.idle.notify_waiters();
-        }
+        self.limit.seen.left(self.ticket.cost);
+        self.limit.given_back(is_idle);
     }
 }
 

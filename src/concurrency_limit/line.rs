@@ -1,6 +1,12 @@
 //! Who waits in front of a limit, and who is next. Pure: it knows no lock and no clock.
 
+mod room;
+mod rules;
+#[cfg(test)]
+mod tests;
+
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, VecDeque},
     hash::Hash,
     task::Waker,
@@ -9,55 +15,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// What a request asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ticket<K> {
-    /// How much of the limit it takes.
-    pub(super) cost: usize,
-    /// Its class: a place in [`Rules::classes`].
-    pub(super) class: usize,
-    /// Whose it is, if that counts.
-    pub(super) key: Option<K>,
-}
-
-/// What the line is held to.
-#[derive(Clone, Debug)]
-pub(super) struct Rules {
-    /// How many may wait.
-    pub(super) places: usize,
-    pub(super) patience: Duration,
-    pub(super) overload: Option<Overload>,
-    pub(super) per_key: Option<PerKey>,
-    /// How much of the limit is kept free for each class, the most urgent first.
-    pub(super) classes: Vec<usize>,
-}
-
-/// When the newest goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Overload {
-    /// After so long without a moment in which nobody waited.
-    pub(super) after: Duration,
-    /// How long one waits then.
-    pub(super) patience: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PerKey {
-    pub(super) max: usize,
-    /// How many of one key may wait.
-    pub(super) places: usize,
-}
-
-/// Why somebody is turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// No place was left.
-    Full,
-    /// No place was left for those of this key.
-    KeyFull,
-    /// It had to leave its place to one who goes before it.
-    Displaced,
-}
+pub(super) use self::rules::{Overload, PerKey, Refusal, Rules, Share, Ticket};
 
 /// The numbers of those who wait are given out in the order of coming.
 pub(super) type Number = u64;
@@ -70,23 +28,28 @@ pub(super) struct Line<K> {
     /// How many of them wait; the others have been told, and have not looked yet.
     waiting: usize,
     classes: Vec<Class<K>>,
+    /// The classes, the most urgent first; those that are as urgent as each other take turns.
+    ranks: Vec<VecDeque<usize>>,
+    /// What is kept for all classes together.
+    reserve: usize,
     /// How much each key uses. Those that use nothing are not in here.
     keys: HashMap<K, usize>,
-    /// The most urgent class of which somebody waits for room. Whoever comes later and is no more
-    /// urgent does not overtake, though he may take what is kept for him.
-    blocked: Option<usize>,
     /// Since when there has been no moment in which nobody waited.
     busy_since: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Class<K> {
-    reserved: usize,
+    rank: usize,
+    reserve: usize,
     in_use: usize,
     /// Those who wait, by their key, in the order of coming.
     lanes: HashMap<Option<K>, VecDeque<Number>>,
     /// The keys of the lanes: each has its turn.
     turns: VecDeque<Option<K>>,
+    /// Whether there was no room for the one whose turn it is. Of his class, nobody goes past him;
+    /// of those that are no more urgent, who takes no more than what is kept for him anyway.
+    waits_for_room: bool,
 }
 
 #[derive(Debug)]
@@ -104,29 +67,60 @@ enum State {
 }
 
 /// What became of one who waits.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    NotYet,
-    Come,
+#[derive(Debug)]
+pub(super) enum Turn<K> {
+    /// Who is woken no more is to be dropped where nobody holds a lock: there may be anything in it.
+    NotYet(Option<Waker>),
+    Come(Ticket<K>),
     Displaced,
 }
 
+/// What one was who leaves.
+#[derive(Debug)]
+pub(super) enum Left<K> {
+    Displaced,
+    /// What was taken for him is to be given back.
+    Granted(Ticket<K>),
+    /// And whether it was his key that had no room. Of the waker, see [`Turn::NotYet`].
+    Waiting {
+        by_key: bool,
+        waker: Option<Waker>,
+    },
+}
+
+/// What is kept of an empty table for the next to come.
+const SPARE: usize = 64;
+
 impl<K: Clone + Eq + Hash> Line<K> {
     pub(super) fn new(rules: Rules) -> Self {
-        let classes = rules.classes.iter().map(|reserved| Class {
-            reserved: *reserved,
+        let shares = &rules.classes;
+        let mut priorities: Vec<i32> = shares.iter().map(|share| share.priority).collect();
+        priorities.sort_unstable_by_key(|priority| Reverse(*priority));
+        priorities.dedup();
+        let of_rank = |priority: &i32| {
+            let classes = 0..shares.len();
+            classes
+                .filter(|class| shares[*class].priority == *priority)
+                .collect()
+        };
+        let classes = shares.iter().map(|share| Class {
+            // In a list that goes down, as many are before it as are more than it.
+            rank: priorities.partition_point(|priority| *priority > share.priority),
+            reserve: share.reserve,
             in_use: 0,
             lanes: HashMap::new(),
             turns: VecDeque::new(),
+            waits_for_room: false,
         });
         Self {
             classes: classes.collect(),
+            ranks: priorities.iter().map(of_rank).collect(),
+            reserve: shares.iter().map(|share| share.reserve).sum(),
             rules,
             next: 0,
             waiters: BTreeMap::new(),
             waiting: 0,
             keys: HashMap::new(),
-            blocked: None,
             busy_since: None,
         }
     }
@@ -154,13 +148,25 @@ impl<K: Clone + Eq + Hash> Line<K> {
         (class.in_use, class.lanes.values().map(VecDeque::len).sum())
     }
 
-    /// Whether one who comes now may go in at once, as far as is decided here.
-    pub(super) fn lets_in(&self, ticket: &Ticket<K>, limit: usize) -> bool {
+    /// What one takes who comes now, if he may go in at once, as far as is decided here.
+    pub(super) fn lets_in(&self, ticket: &Ticket<K>, limit: usize) -> Option<usize> {
         let class = &self.classes[ticket.class];
-        let is_behind = self.blocked.is_some_and(|blocked| ticket.class >= blocked);
-        !class.lanes.contains_key(&ticket.key)
+        let before = || self.classes.iter().filter(|one| one.rank <= class.rank);
+        let has_room = |number: &Number| {
+            let waiter = self.waiters.get(number);
+            waiter.is_none_or(|waiter| self.key_has_room(&waiter.ticket))
+        };
+        let is_claimed = |one: &Class<K>| {
+            let lane = one.lanes.get(&ticket.key);
+            lane.and_then(VecDeque::front)
+                .is_some_and(|first| !has_room(first))
+        };
+        let may = !class.waits_for_room
+            && !class.lanes.contains_key(&ticket.key)
+            && !before().any(is_claimed)
             && self.key_has_room(ticket)
-            && self.class_has_room(ticket, limit, is_behind)
+            && self.class_has_room(ticket, limit, before().any(|one| one.waits_for_room));
+        may.then(|| self.price(ticket, limit))
     }
 
     /// One is in.
@@ -181,6 +187,9 @@ impl<K: Clone + Eq + Hash> Line<K> {
             if *used == 0 {
                 self.keys.remove(key);
             }
+            if self.keys.is_empty() {
+                self.keys.shrink_to(SPARE);
+            }
         }
     }
 
@@ -199,18 +208,20 @@ impl<K: Clone + Eq + Hash> Line<K> {
                 return Err(Refusal::KeyFull);
             }
         }
+        let since = self.busy_since.unwrap_or(now);
         let mut displaced = None;
         if self.waiting >= self.rules.places {
-            let number = self.weakest(ticket.class, now).ok_or(Refusal::Full)?;
+            let number = self.weakest(&ticket, now).ok_or(Refusal::Full)?;
             displaced = self.displace(number);
         }
-        let since = *self.busy_since.get_or_insert(now);
-        let patience = match self.rules.overload {
-            Some(overload) if now.saturating_duration_since(since) >= overload.after => {
-                overload.patience
-            }
-            _ => self.rules.patience,
-        };
+        // One in the place of another: there was no moment without either.
+        self.busy_since = Some(since);
+        let mut patience = self.rules.patience;
+        if let Some(overload) = self.rules.overload
+            && self.is_overloaded(now)
+        {
+            patience = patience.min(overload.patience);
+        }
         let number = self.next;
         self.next += 1;
         let class = &mut self.classes[ticket.class];
@@ -229,6 +240,19 @@ impl<K: Clone + Eq + Hash> Line<K> {
         Ok((number, patience, displaced))
     }
 
+    /// Why one would be turned away, if as many waited as are in beyond the limit, and of his key as
+    /// many as it uses beyond its own.
+    pub(super) fn would_refuse(&self, ticket: &Ticket<K>, beyond: usize) -> Option<Refusal> {
+        if let (Some(per_key), Some(key)) = (&self.rules.per_key, &ticket.key) {
+            let used = self.keys.get(key).copied().unwrap_or(0);
+            if used.saturating_sub(per_key.max) >= per_key.places && !self.key_has_room(ticket) {
+                return Some(Refusal::KeyFull);
+            }
+        }
+        let is_full = beyond >= self.rules.places && self.key_has_room(ticket);
+        is_full.then_some(Refusal::Full)
+    }
+
     /// Lets the next one in, if there is room: `take` takes so much of the limit, or says that it
     /// cannot. Whoever was let in is to be woken.
     pub(super) fn admit(
@@ -238,76 +262,99 @@ impl<K: Clone + Eq + Hash> Line<K> {
         counts: bool,
         mut take: impl FnMut(usize) -> bool,
     ) -> Option<Option<Waker>> {
-        self.blocked = None;
-        for class in 0..self.classes.len() {
-            // Each key once: those that may have no more are passed over.
-            for _ in 0..self.classes[class].turns.len() {
-                let number = self.first(class, now);
-                let Some((number, waiter)) =
-                    number.and_then(|number| Some((number, self.waiters.get(&number)?)))
-                else {
-                    break;
+        for class in &mut self.classes {
+            class.waits_for_room = false;
+        }
+        // Whoever waits for others of his key to end is not overtaken by those of his key.
+        let mut claimed = Vec::new();
+        let mut only_kept = false;
+        for rank in 0..self.ranks.len() {
+            for turn in 0..self.ranks[rank].len() {
+                let class = self.ranks[rank][turn];
+                let Some(number) = self.first(class, now, &mut claimed) else {
+                    continue;
                 };
-                if !self.key_has_room(&waiter.ticket) {
-                    self.classes[class].turns.rotate_left(1);
+                let ticket = &self.waiters.get(&number)?.ticket;
+                let price = self.price(ticket, limit);
+                if !self.class_has_room(ticket, limit, only_kept) || !take(price) {
+                    self.classes[class].waits_for_room = true;
+                    only_kept = true;
                     continue;
                 }
-                if !self.class_has_room(&waiter.ticket, limit, self.blocked.is_some()) {
-                    self.blocked.get_or_insert(class);
-                    break;
-                }
-                if !take(waiter.ticket.cost) {
-                    self.blocked.get_or_insert(class);
-                    return None;
-                }
-                let ticket = waiter.ticket.clone();
-                self.unlist(number, &ticket);
-                let line = &mut self.classes[class];
-                if line.lanes.contains_key(&ticket.key) {
-                    line.turns.rotate_left(1);
-                }
-                if counts {
-                    self.enter(&ticket);
-                }
-                let waiter = self.waiters.get_mut(&number)?;
-                return Some(waiter.tell(State::Granted));
+                let ranks = &mut self.ranks[rank];
+                ranks.remove(turn);
+                ranks.push_back(class);
+                return Some(self.grant(number, price, counts));
             }
         }
         None
     }
 
+    /// Who is next in a class: each key has its turn, and those that may have no more are passed over.
+    fn first(&mut self, class: usize, now: Instant, claimed: &mut Vec<K>) -> Option<Number> {
+        let is_newest = self.is_overloaded(now);
+        for _ in 0..self.classes[class].turns.len() {
+            let line = &self.classes[class];
+            let lane = line.lanes.get(line.turns.front()?)?;
+            let number = *if is_newest { lane.back() } else { lane.front() }?;
+            let ticket = &self.waiters.get(&number)?.ticket;
+            let is_claimed = ticket.key.as_ref().is_some_and(|key| claimed.contains(key));
+            if !is_claimed && self.key_has_room(ticket) {
+                return Some(number);
+            }
+            claimed.extend(ticket.key.clone().filter(|_| !is_claimed));
+            self.classes[class].turns.rotate_left(1);
+        }
+        None
+    }
+
+    fn grant(&mut self, number: Number, price: usize, counts: bool) -> Option<Waker> {
+        let waiter = self.waiters.get_mut(&number)?;
+        waiter.ticket.cost = price;
+        let waker = waiter.tell(State::Granted);
+        let ticket = waiter.ticket.clone();
+        self.unlist(number, &ticket);
+        let class = &mut self.classes[ticket.class];
+        if class.lanes.contains_key(&ticket.key) {
+            class.turns.rotate_left(1);
+        }
+        if counts {
+            self.enter(&ticket);
+        }
+        waker
+    }
+
     /// Whether the turn of this one has come. If not, he is woken when it does.
-    pub(super) fn look(&mut self, number: Number, waker: &Waker) -> Turn {
+    pub(super) fn look(&mut self, number: Number, waker: &Waker) -> Turn<K> {
         let Some(waiter) = self.waiters.get_mut(&number) else {
             return Turn::Displaced;
         };
-        let turn = match &mut waiter.state {
-            State::Waiting(old) => {
-                match old {
-                    Some(old) => old.clone_from(waker),
-                    None => *old = Some(waker.clone()),
-                }
-                return Turn::NotYet;
-            }
-            State::Granted => Turn::Come,
-            State::Displaced => Turn::Displaced,
-        };
-        self.waiters.remove(&number);
-        turn
+        if let State::Waiting(old) = &mut waiter.state {
+            let is_known = old.as_ref().is_some_and(|old| old.will_wake(waker));
+            return Turn::NotYet(match is_known {
+                true => None,
+                false => old.replace(waker.clone()),
+            });
+        }
+        let waiter = self.waiters.remove(&number);
+        match waiter {
+            Some(waiter) if matches!(waiter.state, State::Granted) => Turn::Come(waiter.ticket),
+            _ => Turn::Displaced,
+        }
     }
 
-    /// One leaves: his turn had come, or not yet, and then whether it was his key that had no room.
+    /// One leaves.
     pub(super) fn leave(&mut self, number: Number) -> Left<K> {
         let Some(waiter) = self.waiters.remove(&number) else {
-            return Left::Nothing;
+            return Left::Displaced;
         };
         match waiter.state {
             State::Granted => Left::Granted(waiter.ticket),
-            State::Displaced => Left::Nothing,
-            State::Waiting(_) => {
+            State::Displaced => Left::Displaced,
+            State::Waiting(waker) => {
                 let by_key = !self.key_has_room(&waiter.ticket);
                 self.unlist(number, &waiter.ticket);
-                Left::Waiting { by_key }
+                Left::Waiting { by_key, waker }
             }
         }
     }
@@ -323,42 +370,55 @@ impl<K: Clone + Eq + Hash> Line<K> {
                 class.lanes.remove(&ticket.key);
                 class.turns.retain(|key| *key != ticket.key);
             }
+            if class.lanes.is_empty() {
+                class.lanes.shrink_to(SPARE);
+                class.turns.shrink_to(SPARE);
+            }
         }
         self.waiting -= 1;
         if self.waiting == 0 {
             self.busy_since = None;
-            self.blocked = None;
         }
     }
 
-    /// Who is next in a class.
-    fn first(&self, class: usize, now: Instant) -> Option<Number> {
-        let class = &self.classes[class];
-        let lane = class.lanes.get(class.turns.front()?)?;
-        match self.is_overloaded(now) {
-            true => lane.back().copied(),
-            false => lane.front().copied(),
-        }
-    }
-
-    /// Who has to leave for one of this class when no place is left: somebody less urgent, who has
-    /// waited least; under overload also the one of his own class who has waited longest.
-    fn weakest(&self, class: usize, now: Instant) -> Option<Number> {
-        let less_urgent = self.classes[class + 1..].iter().rev();
-        let newest = less_urgent
-            .filter_map(|class| class.lanes.values().filter_map(|lane| lane.back()).max());
-        if let Some(number) = newest.copied().next() {
+    /// Who has to leave for this one when no place is left. Of those less urgent, the newest. Of
+    /// those as urgent, one of the lane that is longest, if it is longer than the newcomer's will be:
+    /// so a few keys do not keep the line from all others. Under overload, whoever has waited
+    /// longest in it.
+    fn weakest(&self, ticket: &Ticket<K>, now: Instant) -> Option<Number> {
+        let own = &self.classes[ticket.class];
+        let newest = |class: &Class<K>| {
+            class
+                .lanes
+                .values()
+                .filter_map(|lane| lane.back())
+                .max()
+                .copied()
+        };
+        let less_urgent = self.classes.iter().filter(|class| class.rank > own.rank);
+        let newest = less_urgent.filter_map(|class| Some((class.rank, newest(class)?)));
+        if let Some((_, number)) = newest.max() {
             return Some(number);
         }
-        let own = self.classes[class].lanes.values();
-        let oldest = own.filter_map(|lane| lane.front()).min().copied();
-        oldest.filter(|_| self.is_overloaded(now))
+        let equals = self.classes.iter().filter(|class| class.rank == own.rank);
+        let lanes = equals.flat_map(|class| class.lanes.values());
+        let longest = lanes.max_by_key(|lane| (lane.len(), Reverse(lane.front())))?;
+        let places = own.lanes.get(&ticket.key).map_or(0, VecDeque::len);
+        if self.is_overloaded(now) {
+            return longest.front().copied();
+        }
+        longest
+            .back()
+            .copied()
+            .filter(|_| longest.len() > places + 1)
     }
 
     fn displace(&mut self, number: Number) -> Option<Waker> {
-        let ticket = self.waiters.get(&number)?.ticket.clone();
+        let waiter = self.waiters.get_mut(&number)?;
+        let waker = waiter.tell(State::Displaced);
+        let ticket = waiter.ticket.clone();
         self.unlist(number, &ticket);
-        self.waiters.get_mut(&number)?.tell(State::Displaced)
+        waker
     }
 
     fn is_overloaded(&self, now: Instant) -> bool {
@@ -367,49 +427,6 @@ impl<K: Clone + Eq + Hash> Line<K> {
             _ => false,
         }
     }
-
-    fn key_has_room(&self, ticket: &Ticket<K>) -> bool {
-        let (Some(per_key), Some(key)) = (&self.rules.per_key, &ticket.key) else {
-            return true;
-        };
-        let used = self.keys.get(key).copied().unwrap_or(0);
-        used == 0 || used.saturating_add(ticket.cost) <= per_key.max
-    }
-
-    /// Whether a class may have so much more. What is kept for the others stays free for them, so
-    /// that all of it together never is more than the limit.
-    fn class_has_room(&self, ticket: &Ticket<K>, limit: usize, only_reserved: bool) -> bool {
-        let class = &self.classes[ticket.class];
-        let own = class.reserved.saturating_sub(class.in_use);
-        let beyond = ticket.cost.saturating_sub(own);
-        if beyond == 0 {
-            return true;
-        }
-        if only_reserved {
-            return false;
-        }
-        let reserved: usize = self.classes.iter().map(|class| class.reserved).sum();
-        let shared = limit.saturating_sub(reserved);
-        let used: usize = self
-            .classes
-            .iter()
-            .map(|class| class.in_use.saturating_sub(class.reserved))
-            .sum();
-        // One that takes more than there ever is goes in alone.
-        used == 0 && class.in_use == 0 || used.saturating_add(beyond) <= shared
-    }
-}
-
-/// What one was who leaves.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Left<K> {
-    /// Told already.
-    Nothing,
-    /// What was taken for him is to be given back.
-    Granted(Ticket<K>),
-    Waiting {
-        by_key: bool,
-    },
 }
 
 impl<K> Waiter<K> {

@@ -67,6 +67,7 @@ mod line;
 #[path = "model/tests.rs"]
 mod model;
 mod rejection;
+mod seen;
 mod service;
 mod sync;
 

@@ -59,6 +59,14 @@ impl RejectReason {
         }
     }
 
+    /// Whether it says that there is too much of it all: not of one key, and not by an order.
+    pub(super) fn is_overload(self) -> bool {
+        match self {
+            Self::QueueFull | Self::QueueTimeout | Self::Displaced => true,
+            Self::KeyQueueFull | Self::KeyTimeout | Self::Draining => false,
+        }
+    }
+
     /// What kind of [`Error`](crate::Error) it is.
     #[must_use]
     pub fn kind(self) -> ErrorKind {

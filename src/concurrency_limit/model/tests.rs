@@ -26,13 +26,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loom::{future::block_on, model::Builder, sync::Arc, thread};
+use loom::{
+    future::block_on,
+    model::Builder,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+};
 
 use self::{
     gate::{Entry, Gate, GaveUp},
-    sync::{AtomicUsize, Ordering::SeqCst},
+    sync::{
+        AtomicUsize,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
-use super::line::{self, PerKey, Refusal, Rules, Ticket};
+use super::line::{self, PerKey, Refusal, Rules, Share, Ticket};
 
 struct Model {
     gate: Gate<u8>,
@@ -48,7 +56,7 @@ fn rules(places: usize) -> Rules {
         patience: Duration::from_secs(1),
         overload: None,
         per_key: None,
-        classes: vec![0],
+        classes: vec![Share::default()],
     }
 }
 
@@ -76,14 +84,12 @@ impl Model {
 
     /// Goes in, however long it takes; whether it was turned away.
     fn visit(&self, ticket: &Ticket<u8>) -> Result<(), Refusal> {
-        match self.enter(ticket) {
-            Entry::In(_) => {}
+        let ticket = match self.enter(ticket) {
+            Entry::In(ticket) => ticket,
             Entry::Refused(refusal) => return Err(refusal),
-            Entry::Waits(number, _) => {
-                block_on(poll_fn(|cx| self.gate.poll(number, cx.waker())))?;
-            }
-        }
-        self.work(ticket);
+            Entry::Waits(number, _) => block_on(poll_fn(|cx| self.gate.poll(number, cx.waker())))?,
+        };
+        self.work(&ticket);
         Ok(())
     }
 
@@ -163,7 +169,7 @@ fn one_leaves_while_another_waits_behind_him() {
             let model = Arc::clone(&model);
             move || match model.enter(&ticket(1)) {
                 Entry::In(ticket) => model.work(&ticket),
-                Entry::Waits(number, _) => model.gate.abandon(number, model.now),
+                Entry::Waits(number, _) => drop(model.gate.abandon(number, model.now)),
                 Entry::Refused(refusal) => panic!("{refusal:?}"),
             }
         });
@@ -187,8 +193,8 @@ fn patience_ends_as_the_turn_comes() {
             move || match model.enter(&ticket(1)) {
                 Entry::In(ticket) => model.work(&ticket),
                 Entry::Waits(number, _) => match model.gate.give_up(number, model.now) {
-                    GaveUp::In => model.work(&ticket(1)),
-                    GaveUp::Out { by_key } => assert!(!by_key),
+                    GaveUp::In(ticket) => model.work(&ticket),
+                    out => assert_eq!(out, GaveUp::Out { by_key: false }),
                 },
                 Entry::Refused(refusal) => panic!("{refusal:?}"),
             }
@@ -230,5 +236,63 @@ fn without_a_queue_one_of_two_is_turned_away_or_both_go_in() {
         let there = other.join().expect("no panic");
         assert!(here.is_ok() || there.is_ok());
         model.assert_empty();
+    });
+}
+
+#[test]
+fn by_class_and_cost() {
+    let share = |priority, reserve| Share { priority, reserve };
+    let rules = Rules {
+        classes: vec![share(0, 1), share(1, 0)],
+        ..rules(3)
+    };
+    let of = |class, cost| Ticket {
+        class,
+        ..ticket(cost)
+    };
+    all_go_in(2, 2, &rules, &[of(0, 1), of(1, 2), of(0, 2)]);
+}
+
+/// As a drain does it: it says that nobody is to come in, and then looks whether somebody is in;
+/// whoever comes in looks afterwards whether he may, and whoever goes out, whether he is waited for.
+#[test]
+fn a_drain_and_the_last_one() {
+    check(4, || {
+        let model = Model::new(1, rules(0));
+        let is_draining = Arc::new(AtomicBool::new(false));
+        let other = thread::spawn({
+            let (model, is_draining) = (Arc::clone(&model), Arc::clone(&is_draining));
+            move || {
+                let Entry::In(ticket) = model.enter(&ticket(1)) else {
+                    panic!("there is room");
+                };
+                assert!(model.gate.exit(&ticket, || model.now), "he was alone");
+                is_draining.load(Relaxed)
+            }
+        });
+        is_draining.store(true, Relaxed);
+        let was_idle = model.gate.is_idle();
+        let tells = other.join().expect("no panic");
+        assert!(was_idle || tells, "nobody says that it is over");
+    });
+}
+
+#[test]
+fn a_drain_that_is_over_and_one_who_comes() {
+    check(4, || {
+        let model = Model::new(1, rules(0));
+        let is_draining = Arc::new(AtomicBool::new(false));
+        let other = thread::spawn({
+            let (model, is_draining) = (Arc::clone(&model), Arc::clone(&is_draining));
+            move || {
+                let entry = model.enter(&ticket(1));
+                assert!(matches!(entry, Entry::In(_)));
+                !is_draining.load(Relaxed)
+            }
+        });
+        is_draining.store(true, Relaxed);
+        let was_idle = model.gate.is_idle();
+        let is_in = other.join().expect("no panic");
+        assert!(!(was_idle && is_in), "the drain did not see him");
     });
 }

@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_gateway::{Body, ConcurrencyLimit};
 
-const LIMIT: usize = 16;
-const QUEUE: usize = 64;
-const TASKS: usize = 4000;
+const LIMIT: usize = 100;
+const QUEUE: usize = 500;
+const TASKS: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_lost_whatever_is_dropped_when() {

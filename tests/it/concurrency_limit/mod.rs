@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,19 +10,32 @@ use std::{
     time::Duration,
 };
 
+use ::tower::{Layer, Service, ServiceExt, service_fn};
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
-use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_gateway::{Body, BoxError, ConcurrencyLimit, Error, ErrorKind, Fault, body::Hold};
+use tower_gateway::{
+    Body, BoxError, ConcurrencyLimit, Error, ErrorKind, Fault,
+    body::Hold,
+    concurrency_limit::{RejectReason, Rejection, ResponseBody},
+};
 
 use crate::support::scripted::{self, Scripted};
 
+mod adaptive;
 mod churn;
+mod classes;
+mod handle;
+mod hardened;
+mod keys;
+mod options;
 #[cfg(feature = "static-files")]
 mod overload;
+#[cfg(feature = "metrics")]
+mod seen;
+mod tower;
 
 /// A request whose response is the body in its extensions.
 fn streaming(body: Scripted) -> Request<Body> {
@@ -55,6 +68,36 @@ fn hello()
 
 fn kind<B>(response: &Response<B>) -> Option<ErrorKind> {
     response.extensions().get::<Error>().map(Error::kind)
+}
+
+/// A request for this path.
+fn asks(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+/// A request of this tenant, for this path.
+fn of(tenant: &str, path: &str) -> Request<Body> {
+    let request = Request::get(path).header("tenant", tenant);
+    request.body(Body::empty()).unwrap()
+}
+
+fn reason<B>(response: &Response<B>) -> Option<RejectReason> {
+    let rejection = response.extensions().get::<Rejection>();
+    rejection.map(|rejection| rejection.reason)
+}
+
+type Answer = Response<ResponseBody<Body>>;
+
+/// A request that has begun to wait.
+fn waits<F: Future<Output = Result<Answer, Infallible>>>(request: F) -> Pin<Box<F>> {
+    let mut request = Box::pin(request);
+    assert!(request.as_mut().now_or_never().is_none(), "it is to wait");
+    request
+}
+
+/// The answer to one whose turn has come.
+fn comes<F: Future<Output = Result<Answer, Infallible>>>(request: Pin<Box<F>>) -> Answer {
+    request.now_or_never().expect("its turn").unwrap()
 }
 
 // === when a request is over ===
@@ -416,12 +459,15 @@ async fn an_overload_is_one_warning_and_its_end_one_event() {
     let (log, _guard) = crate::support::log::capture();
     let limit = ConcurrencyLimit::new(1).queue(0);
     let app = limit.layer(hello());
+    tokio::time::pause();
     for overload in 1..=2 {
         let running = app.clone().oneshot(Request::default()).await.unwrap();
         for _ in 0..3 {
             app.clone().oneshot(Request::default()).await.unwrap();
         }
         drop(running);
+        // Nobody has been turned away for a while.
+        tokio::time::advance(Duration::from_secs(1)).await;
         for _ in 0..3 {
             app.clone().oneshot(Request::default()).await.unwrap();
         }
