@@ -54,7 +54,7 @@ pub enum ErrorKind {
     UnknownTransferCoding,
     /// The request's method (`CONNECT`) is not for a gateway: 501.
     UnsupportedMethod,
-    /// The request's method (`TRACE`) is not let through: 405.
+    /// The request's method is not let through (`TRACE`), or nothing is mounted for it: 405.
     MethodNotAllowed,
     /// The request has come by here before: 508.
     LoopDetected,

@@ -91,7 +91,7 @@
 //! | `http2` | `h2c://` upstreams; with `tls` also `h2://` |
 //! | `compression` | `StaticFiles::compress`: files compressed once each, in the background |
 //! | `embed` | `static_files::EmbeddedFiles`: files in the program, by rust-embed |
-//! | `metrics` | what `StaticFiles`, `GatewayProxy` and `ConcurrencyLimit` count, told to the `metrics` facade |
+//! | `metrics` | what `StaticFiles`, `PathDispatch`, `GatewayProxy` and `ConcurrencyLimit` count, told to the `metrics` facade |
 //! | `serve` | a small server for a stack |
 //! | `axum` | reads axum's `ConnectInfo` and `OriginalUri` |
 //! | `full` | everything |

@@ -23,6 +23,7 @@ use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn
 use tower_gateway::{
     Body, BoxError, ConcurrencyLimit, GatewayProxy, PathDispatch, PathPolicy, StaticFiles,
     concurrency_limit::{LimitClass, LimitKey},
+    path_dispatch::Place,
     serve::serve,
 };
 use tower_http::services::ServeDir;
@@ -111,40 +112,91 @@ fn limits() -> [Case; 4] {
     ]
 }
 
-fn dispatches() -> [Case; 5] {
+fn dispatches() -> [Case; 10] {
     let prefixes: Vec<String> = (0..1000).map(|i| format!("/mounts/number{i}")).collect();
     let mut dispatch = PathDispatch::new();
     let mut unstripped = PathDispatch::new();
     let mut router = Router::new();
+    let mut matcher = matchit::Router::new();
     for prefix in &prefixes {
         dispatch = dispatch.mount(prefix, nothing()).expect("a prefix");
         unstripped = unstripped
             .mount_unstripped(prefix, nothing())
             .expect("a prefix");
         router = router.nest_service(prefix, nothing());
+        // As axum's `nest_service` does it.
+        for route in ["", "/", "/{*below}"] {
+            let route = format!("{prefix}{route}");
+            matcher.insert(route, ()).expect("a route");
+        }
     }
+    // A hundred hosts, as a hundred mounts more.
+    let mut hosts = unstripped.clone();
+    for host in 0..100 {
+        let place = Place::prefix("/mounts").unstripped();
+        let place = place.host(format!("www{host}.example.org"));
+        hosts = hosts.mount_at(place, nothing()).expect("a host");
+    }
+    let hosts = hosts.layer(nothing());
+    let live = unstripped.clone().into_handle().layer(nothing());
     let dispatch = dispatch.layer(nothing());
     let unstripped = unstripped.layer(nothing());
     let missed = dispatch.clone();
     let missed_router = router.clone().fallback_service(nothing());
+    const BELOW: &str = "/mounts/number567/x";
     [
         Case::new("dispatch: 1000 mounts, none matches", move || {
             answers(missed.clone(), "/questions/17", StatusCode::OK, 0)
         })
         .promises_within(150, 0),
+        // The future of a service whose type is erased.
         Case::new("dispatch: 1000 mounts, unstripped", move || {
-            answers(unstripped.clone(), "/mounts/number567/x", StatusCode::OK, 0)
+            answers(unstripped.clone(), BELOW, StatusCode::OK, 0)
         })
         .promises_within(150, 1),
-        Case::new("dispatch: 1000 mounts, stripped", move || {
-            answers(dispatch.clone(), "/mounts/number567/x", StatusCode::OK, 0)
+        Case::new("dispatch: the same, behind a Handle", move || {
+            answers(live.clone(), BELOW, StatusCode::OK, 0)
         })
-        .promises(7),
+        .promises_within(150, 1),
+        Case::new("dispatch: the same, and 100 hosts", move || {
+            let mut request = get(BELOW);
+            let host = HeaderValue::from_static("www56.example.org");
+            request.headers_mut().insert(header::HOST, host);
+            ask(hosts.clone(), request, StatusCode::OK, 0)
+        })
+        // Two are the header's.
+        .promises(3),
+        // The future, the path, the mount point, and two for the map of extensions, which is there
+        // already where another layer has told something.
+        Case::new("dispatch: 1000 mounts, stripped", move || {
+            answers(dispatch.clone(), BELOW, StatusCode::OK, 0)
+        })
+        .promises(5),
+        Case::new("dispatch: nothing, told of something", || {
+            let mut request = get(BELOW);
+            request.extensions_mut().insert(());
+            ask(nothing(), request, StatusCode::OK, 0)
+        }),
+        Case::call("dispatch: matchit alone, 1000 mounts", {
+            let matcher = Rc::new(matcher);
+            move || {
+                let found = matcher.at(black_box(BELOW)).is_ok();
+                assert!(found);
+                ready(())
+            }
+        }),
+        Case::call("dispatch: one copy of a path into a Uri", || {
+            let below = black_box(&BELOW["/mounts/number567".len()..]);
+            let copy = Bytes::copy_from_slice(below.as_bytes());
+            let uri = Uri::from_maybe_shared(copy).expect("a path");
+            assert_eq!(uri.path(), "/x");
+            ready(())
+        }),
         Case::new("dispatch: axum, 1000 nested, none matches", move || {
             answers(missed_router.clone(), "/questions/17", StatusCode::OK, 0)
         }),
         Case::new("dispatch: axum, 1000 nested", move || {
-            answers(router.clone(), "/mounts/number567/x", StatusCode::OK, 0)
+            answers(router.clone(), BELOW, StatusCode::OK, 0)
         }),
     ]
 }

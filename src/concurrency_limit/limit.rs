@@ -216,14 +216,17 @@ impl Limit {
     }
 
     /// The head of an answer is there.
-    fn observe(&self, timed: &Timed, outcome: adaptive::Outcome) {
+    fn observe(&self, timed: &Timed, weight: usize, outcome: adaptive::Outcome) {
         let Some(adaptive) = &self.config.adaptive else {
             return;
         };
         let now = Instant::now();
         let at = self.seen.age(now);
         let latency = now.duration_since(timed.since);
-        let sample = Sample::new(at, latency, timed.in_flight, outcome);
+        let sample = Sample {
+            weight,
+            ..Sample::new(at, latency, timed.in_flight, outcome)
+        };
         let limit = lock(adaptive).observe(&sample).clamp(1, self.config.max);
         if limit != self.gate.limit() {
             self.gate.resize(limit, now);
@@ -315,7 +318,7 @@ impl Permit {
     /// The head of the answer is there.
     pub(super) fn answered(&self, outcome: adaptive::Outcome) {
         if let Some(timed) = &self.timed {
-            self.limit.observe(timed, outcome);
+            self.limit.observe(timed, self.ticket.cost, outcome);
         }
     }
 

@@ -165,6 +165,7 @@ mod layer;
 mod limit;
 mod line;
 #[cfg(test)]
+#[path = "model/tests.rs"]
 mod model;
 mod rejection;
 mod seen;

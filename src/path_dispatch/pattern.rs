@@ -1,15 +1,36 @@
-//! The grammar of mounts, which of them a path belongs to, and why two cannot be.
+//! What a place means, and why something cannot be mounted there.
 
-use std::{collections::HashMap, error, fmt};
+use std::{error, fmt};
 
+use http::Method;
+
+use super::place::Place;
 use crate::semantics::{
+    host,
     mount::{InvalidPrefix, Prefix},
     path::{EncodedSlash, PathPolicy, match_key},
 };
 
-/// Where something is mounted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Pattern {
+/// Which requests belong to a mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pattern {
+    pub(super) host: Host,
+    pub(super) path: Path,
+    /// None are all.
+    pub(super) methods: Vec<Method>,
+}
+
+/// Names in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    Any,
+    Exact(String),
+    /// All below this one.
+    Below(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Path {
     /// This path alone, as a match key.
     Exact(String),
     /// Every path below.
@@ -17,143 +38,112 @@ pub(super) enum Pattern {
 }
 
 impl Pattern {
-    pub(super) fn exact(path: &str) -> Result<Self, MountError> {
-        // A prefix has the same grammar, and says what is wrong; but it forgets a last slash.
-        path.parse::<Prefix>()
-            .map_err(|error| MountError::invalid(path, error))?;
+    pub(super) fn of(place: &Place) -> Result<Self, MountError> {
+        let invalid = |reason| MountError::new(place, reason);
+        let prefix: Prefix = place
+            .path
+            .parse()
+            .map_err(|error| invalid(Reason::Path(error)))?;
+        let path = match place.is_exact {
+            true if place.redirects_to_slash => return Err(invalid(Reason::SlashOfExact)),
+            true => Path::exact(&place.path),
+            false => Path::Prefix(prefix),
+        };
+        let host = match &place.host {
+            None => Host::Any,
+            Some(host) => Host::of(host).ok_or_else(|| invalid(Reason::Host(host.clone())))?,
+        };
+        Ok(Self {
+            host,
+            path,
+            methods: place.methods.clone(),
+        })
+    }
+}
+
+impl Path {
+    /// Of what parses as a prefix, which has the same grammar, but forgets a last slash.
+    fn exact(path: &str) -> Self {
         let policy = PathPolicy::new().encoded_slash(EncodedSlash::Keep);
         let path = policy
             .read(if path.is_empty() { "/" } else { path })
             .unwrap_or_default();
-        Ok(Self::Exact(match_key(&path).into_owned()))
-    }
-
-    pub(super) fn prefix(path: &str) -> Result<Self, MountError> {
-        path.parse()
-            .map(Self::Prefix)
-            .map_err(|error| MountError::invalid(path, error))
+        Self::Exact(match_key(&path).into_owned())
     }
 }
 
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(path) => path.fmt(f),
-            Self::Prefix(prefix) => prefix.fmt(f),
+impl Host {
+    fn of(text: &str) -> Option<Self> {
+        let (name, is_wildcard) = match text.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        let is_name = name.len() <= LONGEST_NAME && name.split('.').all(is_label);
+        let is_address = || name.starts_with('[') && host::is_host(name.as_bytes());
+        match is_wildcard {
+            true => is_name.then_some(Self::Below(name)),
+            false => (is_name || is_address() && name.ends_with(']')).then_some(Self::Exact(name)),
         }
     }
 }
 
-/// Which mount a path belongs to: exact before prefix, long before short.
-///
-/// The cost of a look-up grows with the length of the path, hardly with the number of mounts.
-#[derive(Clone, Default)]
-pub(super) struct Table {
-    exact: HashMap<String, usize>,
-    prefixes: matchit::Router<usize>,
-    root: Option<usize>,
-}
-
-impl Table {
-    /// Leads `pattern` to `place`. Nothing may be mounted there.
-    pub(super) fn insert(&mut self, pattern: &Pattern, place: usize) -> Result<(), MountError> {
-        match pattern {
-            Pattern::Exact(path) => {
-                self.exact.insert(path.clone(), place);
-            }
-            Pattern::Prefix(prefix) if prefix.as_str().is_empty() => self.root = Some(place),
-            // A match key holds no brace, so none of it is a parameter to matchit.
-            Pattern::Prefix(prefix) => {
-                for route in ["", "/", "/{*below}"] {
-                    self.prefixes
-                        .insert(format!("{prefix}{route}"), place)
-                        .map_err(|error| MountError::engine(pattern, error))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The place of the pattern that matches `path`, a canonical path.
-    pub(super) fn find(&self, path: &str) -> Option<usize> {
-        let key = match_key(path);
-        if let Some(place) = self.exact.get(&*key) {
-            return Some(*place);
-        }
-        match self.prefixes.at(&key) {
-            Ok(found) => Some(*found.value),
-            Err(_) if key.starts_with('/') => self.root,
-            // "*", or an authority: not a path.
-            Err(_) => None,
-        }
-    }
-}
-
-impl fmt::Debug for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").finish_non_exhaustive()
-    }
-}
+/// RFC 1035 §3.1: "the total length of a domain name is restricted to 255 octets or less", which
+/// are 253 as text.
+pub(super) const LONGEST_NAME: usize = 253;
 
 /// Why something cannot be mounted where it was meant to be.
 #[derive(Debug)]
 pub struct MountError {
     /// As it was written.
-    path: String,
+    place: String,
     reason: Reason,
 }
 
 #[derive(Debug)]
-enum Reason {
-    Invalid(InvalidPrefix),
+pub(super) enum Reason {
+    Path(InvalidPrefix),
+    Host(String),
+    SlashOfExact,
     Taken { by: String },
-    Engine(matchit::InsertError),
+    NotThere,
 }
 
 impl MountError {
-    fn invalid(path: &str, error: InvalidPrefix) -> Self {
+    pub(super) fn new(place: &Place, reason: Reason) -> Self {
         Self {
-            path: path.to_owned(),
-            reason: Reason::Invalid(error),
+            place: place.to_string(),
+            reason,
         }
     }
 
-    fn engine(pattern: &Pattern, error: matchit::InsertError) -> Self {
-        Self {
-            path: pattern.to_string(),
-            reason: Reason::Engine(error),
-        }
-    }
-
-    pub(super) fn taken(path: &str, by: &Pattern) -> Self {
-        Self {
-            path: path.to_owned(),
-            reason: Reason::Taken { by: by.to_string() },
-        }
+    pub(super) fn taken(place: &Place, by: &Place) -> Self {
+        Self::new(place, Reason::Taken { by: by.to_string() })
     }
 }
 
 impl fmt::Display for MountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = &self.place;
         match &self.reason {
-            Reason::Invalid(error) => error.fmt(f),
+            Reason::Path(error) => error.fmt(f),
+            Reason::Host(host) => write!(f, "cannot mount at {place:?}: {host:?} is not a host"),
+            Reason::SlashOfExact => write!(
+                f,
+                "cannot mount at {place:?}: only a prefix can be redirected to its slash"
+            ),
             Reason::Taken { by } => {
-                write!(
-                    f,
-                    "cannot mount at {:?}: {by:?} is mounted already",
-                    self.path
-                )
+                write!(f, "cannot mount at {place:?}: {by:?} is mounted already")
             }
-            Reason::Engine(_) => write!(f, "cannot mount at {:?}", self.path),
+            Reason::NotThere => write!(f, "cannot unmount {place:?}: it is not mounted"),
         }
     }
 }
 
-impl error::Error for MountError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match &self.reason {
-            Reason::Engine(error) => Some(error),
-            Reason::Invalid(_) | Reason::Taken { .. } => None,
-        }
-    }
-}
+impl error::Error for MountError {}

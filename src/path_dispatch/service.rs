@@ -1,29 +1,60 @@
 use std::{
+    convert::Infallible,
     fmt,
-    future::Future,
+    future::{Ready, ready as at_once},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use tower_service::Service;
 
-use super::layer::Routes;
-use crate::{Body, BoxError, Error, ErrorKind, body::answer, semantics::path::PathError};
+use super::{
+    handle::Live,
+    layer::{Mount, Routes},
+    mounted::{MountedFuture, poll_catching},
+    seen::{self, Outcome},
+    table::Found,
+};
+use crate::{
+    Body, BoxError, Error, ErrorKind, MountPoint,
+    body::answer,
+    semantics::{
+        host::{self, HostError},
+        mount::external_prefix,
+        path::PathError,
+        rewrite,
+    },
+};
 
 /// A service with others mounted in front of it. See the [module docs](super) for an example.
 pub struct PathDispatchService<S, B> {
     inner: S,
-    routes: Arc<Routes<B>>,
+    routes: Source<B>,
+}
+
+enum Source<B> {
+    Fixed(Arc<Routes<B>>),
+    Live(Arc<Live<B>>),
 }
 
 impl<S, B> PathDispatchService<S, B> {
-    pub(super) fn new(inner: S, routes: Arc<Routes<B>>) -> Self {
-        Self { inner, routes }
+    pub(super) fn fixed(inner: S, routes: Arc<Routes<B>>) -> Self {
+        Self {
+            inner,
+            routes: Source::Fixed(routes),
+        }
+    }
+
+    pub(super) fn live(inner: S, live: Arc<Live<B>>) -> Self {
+        Self {
+            inner,
+            routes: Source::Live(live),
+        }
     }
 }
 
@@ -42,35 +73,146 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        ResponseFuture {
-            state: self.dispatch(request),
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let live;
+        let routes: &Routes<B> = match &self.routes {
+            Source::Fixed(routes) => routes,
+            Source::Live(table) => {
+                live = table.routes.load();
+                &live
+            }
+        };
+        let state = match routes.direct(&mut request) {
+            Goes::Inside => {
+                routes.tally.inside();
+                State::Inner {
+                    response: Oneshot::new(self.inner.clone(), request),
+                }
+            }
+            Goes::To(mount) => {
+                mount.tally.mounted(&mount.place);
+                State::Mounted {
+                    catches_panics: routes.catches_panics,
+                    prefix: mount.redirect_prefix(&request),
+                    response: mount.service.call(request),
+                }
+            }
+            Goes::Nowhere(answer) => State::Answered {
+                response: Some(answer),
+            },
+        };
+        ResponseFuture { state }
+    }
+}
+
+/// Where a request goes.
+enum Goes<'a, B> {
+    To(&'a Mount<B>),
+    Inside,
+    /// It is answered here.
+    Nowhere(Response<Body>),
+}
+
+impl<B> Routes<B> {
+    /// Finds out where a request goes, and makes it what is to be seen there.
+    // By reference: a request is large, and each time it is handed on it is copied.
+    fn direct(&self, request: &mut Request<B>) -> Goes<'_, B> {
+        if let Err(refusal) = self.paths.enforce(request.uri_mut()) {
+            seen::answered(Outcome::Refused);
+            return Goes::Nowhere(answer::refuse_path(refusal, request.extensions()));
+        }
+        let (version, uri) = (request.version(), request.uri());
+        let host = match self.table.has_hosts() {
+            true => host::name(version, uri, request.headers()),
+            false => Ok(None),
+        };
+        let found = match host {
+            Ok(host) => self.table.find(host, request.method(), uri.path()),
+            Err(error) => return Goes::Nowhere(bad_host(error)),
+        };
+        match found {
+            Found::Mount(number) => self.mounts[number].enter(request),
+            Found::OtherMethods(methods) if !self.passes_other_methods => {
+                Goes::Nowhere(method_not_allowed(&methods))
+            }
+            Found::OtherMethods(_) | Found::Nothing => Goes::Inside,
         }
     }
 }
 
-impl<S, B> PathDispatchService<S, B>
-where
-    S: Service<Request<B>> + Clone,
-{
-    fn dispatch(&self, mut request: Request<B>) -> State<S, B> {
-        let routes = &*self.routes;
-        if let Err(refusal) = routes.paths.enforce(request.uri_mut()) {
-            return State::answered(answer::refuse_path(refusal, request.extensions()));
+impl<B> Mount<B> {
+    /// Makes a request that belongs to this mount what its service sees.
+    fn enter(&self, request: &mut Request<B>) -> Goes<'_, B> {
+        let place = &self.place;
+        if (place.strips || place.redirects_to_slash)
+            && let Some(below) = self.below(request.uri().path())
+        {
+            if place.redirects_to_slash && below.is_empty() {
+                return Goes::Nowhere(redirect_to_slash(request));
+            }
+            let below = below.len();
+            if place.strips && MountPoint::enter(request, below).is_none() {
+                // A part of a canonical path is one, and shorter: this does not happen.
+                let error = Error::new(ErrorKind::BadPath).with_source(PathError::NotCanonical);
+                return Goes::Nowhere(answer::error(error));
+            }
         }
-        let Some(place) = routes.table.find(request.uri().path()) else {
-            return State::Inner {
-                response: Oneshot::new(self.inner.clone(), request),
-            };
-        };
-        if routes.strip(place, &mut request).is_none() {
-            // A part of a path is a path, and shorter: this does not happen.
-            let error = Error::new(ErrorKind::BadPath).with_source(PathError::TooLong);
-            return State::answered(answer::error(error));
-        }
-        State::Mounted {
-            response: routes.mounts[place].service.call(request),
-        }
+        Goes::To(self)
+    }
+
+    /// What is put before the path that a redirect leads to.
+    fn redirect_prefix(&self, request: &Request<B>) -> Option<String> {
+        self.place.rewrites_redirects.then(|| {
+            let path = request.uri().path();
+            external_prefix(request.extensions(), path).into_owned()
+        })
+    }
+}
+
+fn redirect_to_slash<B>(request: &Request<B>) -> Response<Body> {
+    seen::answered(Outcome::Redirected);
+    let path = request.uri().path();
+    let prefix = external_prefix(request.extensions(), path);
+    let (mark, query) = match request.uri().query() {
+        Some(query) => ("?", query),
+        None => ("", ""),
+    };
+    let location = [&*prefix, path, "/", mark, query].concat();
+    answer::redirect(StatusCode::PERMANENT_REDIRECT, &location)
+}
+
+fn bad_host(source: HostError) -> Response<Body> {
+    tracing::debug!(reason = %source, "refused a request's host");
+    seen::answered(Outcome::Refused);
+    answer::error(Error::new(ErrorKind::BadRequest).with_source(source))
+}
+
+fn method_not_allowed(methods: &[Method]) -> Response<Body> {
+    tracing::debug!(mounted = ?methods, "refused a request's method");
+    seen::answered(Outcome::MethodNotAllowed);
+    let mut response = answer::error(ErrorKind::MethodNotAllowed.into());
+    let mut names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    if methods.contains(&Method::GET) {
+        names.push("HEAD");
+    }
+    names.sort_unstable();
+    names.dedup();
+    // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response
+    // containing a list of the target resource's currently supported methods."
+    if let Ok(allow) = HeaderValue::try_from(names.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+/// Puts the prefix before the path that a service's redirect leads to.
+fn rewrite_redirect(response: &mut Response<Body>, prefix: &str) {
+    let Some(location) = response.headers_mut().get_mut(header::LOCATION) else {
+        return;
+    };
+    let moved = rewrite::prefixed(location.as_bytes(), prefix);
+    if let Some(Ok(moved)) = moved.map(HeaderValue::try_from) {
+        *location = moved;
     }
 }
 
@@ -94,16 +236,13 @@ pin_project! {
         S: Service<Request<B>>,
     {
         Inner { #[pin] response: Oneshot<S, Request<B>> },
-        Mounted { response: MountedFuture },
+        Mounted {
+            response: MountedFuture,
+            catches_panics: bool,
+            // What is put before the path of a redirect.
+            prefix: Option<String>,
+        },
         Answered { response: Option<Response<Body>> },
-    }
-}
-
-impl<S: Service<Request<B>>, B> State<S, B> {
-    fn answered(response: Response<Body>) -> Self {
-        Self::Answered {
-            response: Some(response),
-        }
     }
 }
 
@@ -118,49 +257,39 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(match self.project().state.project() {
             StateProj::Inner { response } => ready!(response.poll(cx))?.map(Body::new),
-            StateProj::Mounted { response } => ready!(response.as_mut().poll(cx)),
+            StateProj::Mounted {
+                response,
+                catches_panics,
+                prefix,
+            } => {
+                let mut response = match *catches_panics {
+                    true => ready!(poll_catching(response, cx)),
+                    false => ready!(response.as_mut().poll(cx)),
+                };
+                if let Some(prefix) = prefix {
+                    rewrite_redirect(&mut response, prefix);
+                }
+                response
+            }
             StateProj::Answered { response } => response.take().expect("polled after completion"),
         }))
     }
-}
-
-type MountedFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
-
-/// A mounted service, its type erased: shared, and cloned for each call.
-pub(super) trait Mounted<B>: Send + Sync {
-    fn call(&self, request: Request<B>) -> MountedFuture;
-}
-
-impl<S, B, R> Mounted<B> for S
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
-    B: Send + 'static,
-{
-    fn call(&self, request: Request<B>) -> MountedFuture {
-        let response = Oneshot::new(self.clone(), request);
-        Box::pin(async {
-            match response.await {
-                Ok(response) => response.map(Body::new),
-                Err(error) => failed(error.into()),
-            }
-        })
-    }
-}
-
-fn failed(error: BoxError) -> Response<Body> {
-    tracing::warn!(error = &*error, "a mounted service failed");
-    answer::error(Error::new(ErrorKind::Service).with_source(error))
 }
 
 impl<S: Clone, B> Clone for PathDispatchService<S, B> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            routes: Arc::clone(&self.routes),
+            routes: self.routes.clone(),
+        }
+    }
+}
+
+impl<B> Clone for Source<B> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Fixed(routes) => Self::Fixed(Arc::clone(routes)),
+            Self::Live(live) => Self::Live(Arc::clone(live)),
         }
     }
 }
@@ -169,7 +298,13 @@ impl<S: fmt::Debug, B> fmt::Debug for PathDispatchService<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PathDispatchService")
             .field("inner", &self.inner)
-            .field("routes", &self.routes)
+            .field(
+                "routes",
+                match &self.routes {
+                    Source::Fixed(routes) => routes,
+                    Source::Live(live) => live,
+                },
+            )
             .finish()
     }
 }
@@ -180,5 +315,31 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// The inner service where there is none: 404. Of [`PathDispatch::into_service`](super::PathDispatch::into_service).
+#[derive(Clone, Copy, Debug)]
+pub struct NotFound {
+    _private: (),
+}
+
+impl NotFound {
+    pub(super) fn new() -> Self {
+        Self { _private: () }
+    }
+}
+
+impl<B> Service<Request<B>> for NotFound {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        at_once(Ok(answer::plain(StatusCode::NOT_FOUND)))
     }
 }

@@ -43,6 +43,58 @@ pub fn of(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Option<HeaderValue>, HostError> {
+    let named = named(version, uri, headers)?;
+    // Also where the target names one: see the sentence below.
+    if version == Version::HTTP_11 && !headers.contains_key(header::HOST) {
+        return Err(HostError::Missing);
+    }
+    match named {
+        Some(Named::Field(host)) => Ok(Some(host.clone())),
+        Some(Named::Authority(authority)) => HeaderValue::from_str(authority)
+            .map(Some)
+            .map_err(|_invalid| HostError::Invalid),
+        None => Ok(None),
+    }
+}
+
+/// The name of the host that a request is for, without a port and without the dot that may end it.
+/// As it is written: names do not differ by case.
+///
+/// `None` if there is none.
+///
+/// # Errors
+///
+/// What makes it a bad request, [`Missing`](HostError::Missing) excepted.
+#[cfg(feature = "path-dispatch")]
+pub(crate) fn name<'a>(
+    version: Version,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+) -> Result<Option<&'a str>, HostError> {
+    let host = match named(version, uri, headers) {
+        Ok(Some(Named::Field(host))) => host.to_str().map_err(|_invalid| HostError::Invalid)?,
+        Ok(Some(Named::Authority(authority))) => authority,
+        Ok(None) | Err(HostError::Missing) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let name = match host.rfind(']') {
+        Some(end) => &host[..=end],
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    Ok(Some(name.strip_suffix('.').unwrap_or(name)))
+}
+
+/// Where a request names its host.
+enum Named<'a> {
+    Field(&'a HeaderValue),
+    Authority(&'a str),
+}
+
+fn named<'a>(
+    version: Version,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+) -> Result<Option<Named<'a>>, HostError> {
     // RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
     // request message that lacks a Host header field and to any request message that contains
     // more than one Host header field line or a Host header field with an invalid field value."
@@ -54,13 +106,10 @@ pub fn of(
     if host.is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(HostError::Invalid);
     }
-    if host.is_none() && version == Version::HTTP_11 {
-        return Err(HostError::Missing);
-    }
     let Some(authority) = uri.authority() else {
         return match host {
-            Some(host) => Ok(Some(host.clone())),
-            None if version <= Version::HTTP_10 => Ok(None),
+            Some(host) => Ok(Some(Named::Field(host))),
+            None if version < Version::HTTP_11 => Ok(None),
             None => Err(HostError::Missing),
         };
     };
@@ -84,9 +133,7 @@ pub fn of(
     // RFC 9112 §3.2.2: "When a proxy receives a request with an absolute-form of request-target,
     // the proxy MUST ignore the received Host header field (if any) and instead replace it with
     // the host information of the request-target."
-    HeaderValue::from_str(authority.as_str())
-        .map(Some)
-        .map_err(|_invalid| HostError::Invalid)
+    Ok(Some(Named::Authority(authority.as_str())))
 }
 
 /// Whether a target has a form that goes with the method.

@@ -14,6 +14,8 @@ pub mod hop;
 #[cfg(any(
     feature = "concurrency-limit",
     feature = "gateway-proxy",
+    feature = "gateway-proxy",
+    feature = "path-dispatch",
     feature = "serve"
 ))]
 pub mod host;

@@ -129,11 +129,21 @@ impl error::Error for InvalidPrefix {}
 /// WSGI calls the prefix `SCRIPT_NAME`, proxies call it `X-Forwarded-Prefix`.
 #[derive(Clone, Debug)]
 pub struct MountPoint {
+    /// The URI with which the request came to the mount.
+    before: Uri,
+    /// Where in its path begins what is below the mount. Of a path that is shorter by now, a router
+    /// inside has stripped the rest.
+    below: usize,
+    /// Seldom there, and larger than the rest.
+    outside: Option<Box<Outside>>,
+}
+
+/// What was stripped before a request came to a mount.
+#[derive(Clone, Debug)]
+struct Outside {
+    /// All that was stripped, with what the mount itself stripped.
     prefix: String,
     original_uri: Uri,
-    /// The URI with which the request entered the mount. Of a path that is shorter by now, a
-    /// router inside has stripped the rest.
-    entered_with: Uri,
 }
 
 impl MountPoint {
@@ -142,14 +152,20 @@ impl MountPoint {
     /// slash.
     #[must_use]
     pub fn prefix(&self) -> &str {
-        &self.prefix
+        match &self.outside {
+            Some(outside) => &outside.prefix,
+            None => &self.before.path()[..self.below],
+        }
     }
 
     /// The request's URI before anything was stripped: as the outermost mount read it, or
     /// (feature `axum`) as the router outside of that received it.
     #[must_use]
     pub fn original_uri(&self) -> &Uri {
-        &self.original_uri
+        match &self.outside {
+            Some(outside) => &outside.original_uri,
+            None => &self.before,
+        }
     }
 
     /// The mount point of the request that has these extensions, if it went through a mount.
@@ -161,33 +177,50 @@ impl MountPoint {
     /// Strips all but the last `below` bytes from the path of a request: what [`Prefix::strip`]
     /// left of it. The service inside sees that (or `/`), and a mount point that tells the rest.
     ///
-    /// `None`, with nothing changed, if that does not make a path.
+    /// The path is copied once, and only if there is something to strip.
+    ///
+    /// `None`, with nothing changed, if what is left is not a path that begins with one slash: it
+    /// would be read as a host where a client is sent to it.
     #[cfg(feature = "path-dispatch")]
     pub(crate) fn enter<B>(request: &mut http::Request<B>, below: usize) -> Option<()> {
-        let path = request.uri().path();
-        let (prefix, below) = path.split_at_checked(path.len().checked_sub(below)?)?;
-        // It cannot begin with "//": the path is canonical, and `below` begins where a segment
-        // ended.
-        let below = if below.is_empty() { "/" } else { below };
-        let target = match request.uri().query() {
-            None => below.to_owned(),
-            Some(query) => format!("{below}?{query}"),
+        let uri = request.uri();
+        let path = uri.path();
+        let at = path.len().checked_sub(below)?;
+        let (prefix, below) = path.split_at_checked(at)?;
+        if below.starts_with("//") || !(below.is_empty() || below.starts_with('/')) {
+            return None;
+        }
+        let stripped = match prefix {
+            "" => uri.clone(),
+            _ => {
+                let target = uri.path_and_query()?.as_str().get(at..)?;
+                let slash = if below.is_empty() { "/" } else { "" };
+                crate::semantics::path::with_path(uri, [slash, target].concat())?
+            }
         };
-        let stripped = crate::semantics::path::with_path(request.uri(), target)?;
-        let outside = external_prefix(request.extensions(), path);
+        let extensions = request.extensions();
+        let original = Self::of(extensions).map(Self::original_uri);
+        let outside = original.or_else(|| router_uri(extensions)).map(|original| {
+            Box::new(Outside {
+                prefix: [&*external_prefix(extensions, path), prefix].concat(),
+                original_uri: original.clone(),
+            })
+        });
         let mount = Self {
-            prefix: format!("{outside}{prefix}"),
-            original_uri: match Self::of(request.extensions()) {
-                Some(outer) => outer.original_uri.clone(),
-                None => router_uri(request.extensions())
-                    .unwrap_or(request.uri())
-                    .clone(),
-            },
-            entered_with: stripped.clone(),
+            before: std::mem::replace(request.uri_mut(), stripped),
+            below: at,
+            outside,
         };
         request.extensions_mut().insert(mount);
-        *request.uri_mut() = stripped;
         Some(())
+    }
+
+    /// The path with which the request entered the mount.
+    fn entered_with(&self) -> &str {
+        match &self.before.path()[self.below..] {
+            "" => "/",
+            path => path,
+        }
     }
 }
 
@@ -199,9 +232,9 @@ impl MountPoint {
 pub fn external_prefix<'a>(extensions: &'a Extensions, path: &str) -> Cow<'a, str> {
     // What stood outside of the innermost mount is in its prefix already.
     if let Some(mount) = MountPoint::of(extensions) {
-        return match stripped(mount.entered_with.path(), path) {
-            None | Some("") => Cow::Borrowed(&mount.prefix),
-            Some(inside) => Cow::Owned(format!("{}{inside}", mount.prefix)),
+        return match stripped(mount.entered_with(), path) {
+            None | Some("") => Cow::Borrowed(mount.prefix()),
+            Some(inside) => Cow::Owned(format!("{}{inside}", mount.prefix())),
         };
     }
     let router = router_uri(extensions).and_then(|original| {
@@ -227,7 +260,7 @@ fn stripped<'a>(original: &'a str, path: &str) -> Option<&'a str> {
 #[cfg(feature = "static-files")]
 pub(crate) fn is_bare_mount(extensions: &Extensions, path: &str) -> bool {
     let original = match MountPoint::of(extensions) {
-        Some(mount) => Some(&mount.original_uri),
+        Some(mount) => Some(mount.original_uri()),
         None => router_uri(extensions),
     };
     path == "/" && original.is_some_and(|original| !original.path().ends_with('/'))

@@ -208,6 +208,9 @@ pub fn match_key(canonical: &str) -> Cow<'_, str> {
 /// The same URI with another path and query; `None` if it would be too long for a URI.
 pub(crate) fn with_path(uri: &Uri, path_and_query: String) -> Option<Uri> {
     let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(path_and_query)).ok()?;
+    if uri.scheme().is_none() && uri.authority().is_none() {
+        return Some(Uri::from(target));
+    }
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(target);
     Uri::from_parts(parts).ok()

@@ -14,10 +14,10 @@ use super::{
 /// holds it back, and it grows to its maximum; take [`Vegas`](super::Vegas) or
 /// [`Gradient2`](super::Gradient2) there.
 ///
-/// At the end of a [window](super#windows):
+/// At the end of a [window](super#windows), where `inside` is what was in the application:
 ///
 /// ```text
-/// overloaded                        limit × backoff
+/// overloaded                        limit − inside × (1 − backoff), or 1 if that is less
 /// more than half of it was in use   limit + 1
 /// ```
 ///
@@ -26,12 +26,19 @@ use super::{
 /// use tower_gateway::concurrency_limit::adaptive::{Aimd, LimitAlgorithm, Outcome, Sample};
 ///
 /// let mut limit = Aimd::new().initial(20).slow(Duration::from_millis(200));
-/// // Ten requests in a tenth of a second, one of them too slow: that is no overload.
-/// for i in 0..=10 {
-///     let latency = Duration::from_millis(if i == 5 { 400 } else { 20 });
-///     limit.observe(&Sample::new(Duration::from_millis(i * 10), latency, 20, Outcome::Success));
+/// let ms = Duration::from_millis;
+/// // A tenth of a second, in which one of fifty is too slow: that is no overload.
+/// for i in 0..=50 {
+///     let latency = ms(if i == 5 { 400 } else { 20 });
+///     limit.observe(&Sample::new(ms(i * 2), latency, 20, Outcome::Success));
 /// }
 /// assert_eq!(limit.limit(), 21);
+/// // One of five is.
+/// for i in 51..=200 {
+///     let latency = ms(if i % 5 == 0 { 400 } else { 20 });
+///     limit.observe(&Sample::new(ms(i * 2), latency, 21, Outcome::Success));
+/// }
+/// assert!(limit.limit() < 20);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -76,7 +83,7 @@ impl Aimd {
         self.restart()
     }
 
-    /// What the limit is multiplied by in an overload. Defaults to 0.9.
+    /// What is left in the application after an overload, of what was there. Defaults to 0.9.
     ///
     /// A smaller one lets go faster, and leaves more of the application unused.
     ///
@@ -107,6 +114,8 @@ impl Aimd {
     }
 
     /// The least length of a [window](super#windows). Defaults to 100 milliseconds.
+    ///
+    /// A longer one is steadier, and slower.
     pub fn window(mut self, length: Duration) -> Self {
         self.window = Window::new(length);
         self
@@ -123,9 +132,9 @@ impl Default for Aimd {
     fn default() -> Self {
         let bounds = Bounds::default();
         Self {
-            // concurrency-limits' `AIMDLimit` has 0.9 and 5 seconds as well. It changes the limit with each
-            // request: of one overload with 20 in flight it makes 20, and a single failing page
-            // would hold the limit at its minimum.
+            // As `AIMDLimit` of concurrency-limits. But that one changes with each request, so that
+            // a burst of failures is many steps down for one overload, and a single page that
+            // fails holds the limit down.
             backoff: 0.9,
             slow: Duration::from_secs(5),
             estimate: bounds.start() as f64,
@@ -147,7 +156,7 @@ impl LimitAlgorithm for Aimd {
         }
         if let Some(seen) = self.window.add(&sample, self.limit()) {
             let wanted = if seen.overloaded {
-                self.estimate * self.backoff
+                self.estimate - (seen.inside * (1.0 - self.backoff)).max(1.0)
             } else if seen.busy.is_some() {
                 self.estimate + 1.0
             } else {

@@ -13,11 +13,11 @@ use super::{
 /// Where latencies vary much from one minute to the next it is steadier than
 /// [`Vegas`](super::Vegas), and slower.
 ///
-/// At the end of a [window](super#windows):
+/// At the end of a [window](super#windows), where `inside` is what was in the application:
 ///
 /// ```text
-/// gradient = tolerance × latency at rest / latency,   within 0.5 and 1
-/// wanted   = limit × gradient + queue
+/// gradient = tolerance × latency at rest / latency, within 0.5 and 1
+/// wanted   = limit − inside × (1 − gradient) + queue × √limit
 /// limit    = limit + (wanted − limit) × smoothing
 /// ```
 ///
@@ -31,18 +31,16 @@ use super::{
 /// use std::time::Duration;
 /// use tower_gateway::concurrency_limit::adaptive::{Gradient2, LimitAlgorithm, Outcome, Sample};
 ///
-/// let mut limit = Gradient2::new().initial(20);
-/// let mut tell = |at: u64, latency: u64, in_flight| {
-///     let ms = Duration::from_millis;
-///     limit.observe(&Sample::new(ms(at), ms(latency), in_flight, Outcome::Success))
-/// };
-/// // A hundred requests say what one takes when the application is not busy: 10 ms.
-/// for at in 0..100 {
-///     assert_eq!(tell(at, 10, 20), 20);
+/// // An application with 32 workers: beyond, each waits for the others.
+/// let mut limit = Gradient2::new();
+/// let mut now = Duration::ZERO;
+/// for _ in 0..50_000 {
+///     let in_flight = limit.limit();
+///     let latency = Duration::from_millis(10).mul_f64(f64::max(1.0, in_flight as f64 / 32.0));
+///     now += latency / in_flight as u32;
+///     limit.observe(&Sample::new(now, latency, in_flight, Outcome::Success));
 /// }
-/// // It takes twice as long: 20 × 0.55 + 4 are wanted, and a fifth of the way is gone at once.
-/// let fallen = (100..=200).map(|at| tell(at, 20, 20)).last();
-/// assert_eq!(fallen, Some(19));
+/// assert!((36..=40).contains(&limit.limit()));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -94,7 +92,7 @@ impl Gradient2 {
 
     /// How many times the latency at rest is still well. Defaults to 1.1.
     ///
-    /// With an application of `n` workers, the limit settles at about `tolerance × n + queue`.
+    /// With an application of `n` workers, the limit settles at about `tolerance × n + queue × √n`.
     ///
     /// # Panics
     ///
@@ -106,21 +104,20 @@ impl Gradient2 {
         self
     }
 
-    /// How many requests more than that may wait inside the application. Defaults to 4.
+    /// How many requests more than that may wait inside the application: times the square root of
+    /// the limit. Defaults to 0.5: with a limit of 36, three.
     ///
-    /// It is also how fast the limit grows: by this times [`smoothing`](Self::smoothing) in a
-    /// window.
+    /// It is also how fast the limit grows: by so many times [`smoothing`](Self::smoothing) in a
+    /// window. The default goes from 20 to 40 in 4 seconds, and to 200 in 20, if windows are as short
+    /// as they may be.
     ///
     /// # Panics
     ///
-    /// If it is zero: the limit would never grow.
+    /// If it is less than 0.01 (the limit would hardly grow), or not less than 100.
     #[track_caller]
-    pub fn queue(mut self, waiting: u32) -> Self {
-        assert!(
-            waiting > 0,
-            "with a queue of zero the limit never grows: give at least 1"
-        );
-        self.queue = f64::from(waiting);
+    pub fn queue(mut self, waiting: f64) -> Self {
+        assert_within("a queue", waiting, 0.01, 100.0);
+        self.queue = waiting;
         self
     }
 
@@ -139,14 +136,25 @@ impl Gradient2 {
         self
     }
 
-    /// After what time under load the latency at rest is [measured anew](super#probes). Defaults to
-    /// 30 seconds.
+    /// The time from one [probe](super#probes) to the next, under load. Defaults to 10 seconds.
+    ///
+    /// A probe lasts for about 24 times the latency at rest. However long that is, probes are at most
+    /// a thirtieth of the time, in which half of what was in the application is kept out: a fifteenth
+    /// while what they find is new, and a fifth while there is a doubt.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn recheck(mut self, interval: Duration) -> Self {
-        self.baseline.recheck = interval;
+        assert!(!interval.is_zero(), "there is no time between two probes");
+        self.baseline = Baseline::new(interval, self.bounds.start());
         self
     }
 
     /// The least length of a [window](super#windows). Defaults to 100 milliseconds.
+    ///
+    /// A longer one is steadier, and slower.
     pub fn window(mut self, length: Duration) -> Self {
         self.window = Window::new(length);
         self
@@ -159,13 +167,13 @@ impl Gradient2 {
         self
     }
 
-    fn adjust(&mut self, seen: Seen) {
+    fn adjust(&mut self, seen: &Seen) {
         let wanted = if seen.overloaded {
-            self.estimate * 0.5
+            self.estimate - (seen.inside * 0.5).max(5.0)
         } else if let Some(busy) = seen.busy {
             let at_rest = self.baseline.latency(busy);
             let gradient = (self.tolerance * at_rest / busy).clamp(0.5, 1.0);
-            self.estimate * gradient + self.queue
+            self.estimate - seen.inside * (1.0 - gradient) + self.queue * self.estimate.sqrt()
         } else {
             self.estimate
         };
@@ -178,11 +186,12 @@ impl Default for Gradient2 {
     fn default() -> Self {
         let bounds = Bounds::default();
         Self {
-            // concurrency-limits has 1.5, as its latency at rest may be far off. This one is measured, so it
-            // need only cover the error of a mean.
+            // `Gradient2Limit` of concurrency-limits has 1.5, as its latency at rest may be far off.
+            // This one is measured, so it need only cover the error of a mean.
             tolerance: 1.1,
-            // These two as in concurrency-limits.
-            queue: 4.0,
+            // There it is 4, whatever the limit: as many as an application with 4 workers has.
+            queue: 0.5,
+            // As there.
             smoothing: 0.2,
             estimate: bounds.start() as f64,
             baseline: Baseline::new(baseline::DEFAULT_RECHECK, bounds.start()),
@@ -199,16 +208,15 @@ impl LimitAlgorithm for Gradient2 {
 
     fn observe(&mut self, sample: &Sample) -> usize {
         let least = self.bounds.least();
+        let is_probe = self.baseline.probe().is_some();
         self.baseline.add(sample, self.estimate as usize, least);
-        if self.baseline.probe().is_some() {
+        if is_probe {
             return self.limit();
         }
         if let Some(seen) = self.window.add(sample, self.estimate as usize) {
-            self.adjust(seen);
+            self.adjust(&seen);
             let limit = self.estimate as usize;
-            if let Some(busy) = seen.busy
-                && self.baseline.probe_if_due(sample.at, busy, limit, least)
-            {
+            if self.baseline.probe_if_due(sample.at, &seen, limit, least) {
                 self.window.settle();
             }
         }

@@ -14,42 +14,41 @@ use super::{
 /// as it takes when the application is not [busy](super#probes) has waited half of its time; so
 /// half of those in flight are waiting (Little's law).
 ///
-/// At the end of a [window](super#windows), where `few` is log₁₀ of the limit, or 1 if that is less:
+/// At the end of a [window](super#windows), where `inside` is what was in the application, and `low`
+/// and `high` are the ends of [`queue`](Self::queue) times √limit:
 ///
 /// ```text
-/// waiting = limit × (1 − latency at rest / latency)
+/// waiting = inside × (1 − latency at rest / latency)
 ///
-/// overloaded            limit × 0.9
-/// waiting ≤ few         limit + 4 few                        the upper end of `queue`
-/// waiting < 2 few       limit + few                          the lower end
-/// waiting > 4 few       limit − half of what is too much
+/// overloaded         limit − a tenth of inside, or 1 if that is less
+/// waiting ≤ low / 2  limit + low
+/// waiting < low      limit + low / 2
+/// waiting > high     limit − half of what is too much, or low / 2 if that is less
 /// ```
+///
+/// TCP Vegas goes down by one at a time. An application that got slower would keep too much for
+/// many windows, each of them long.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tower_gateway::concurrency_limit::adaptive::{LimitAlgorithm, Outcome, Sample, Vegas};
 ///
-/// let mut limit = Vegas::new().initial(20);
-/// let mut tell = |at: u64, latency: u64, in_flight| {
-///     let ms = Duration::from_millis;
-///     limit.observe(&Sample::new(ms(at), ms(latency), in_flight, Outcome::Success))
-/// };
-/// // A hundred requests say what one takes when the application is not busy: 10 ms.
-/// for at in 0..100 {
-///     assert_eq!(tell(at, 10, 20), 20);
+/// // An application with 32 workers: beyond, each waits for the others.
+/// let mut limit = Vegas::new();
+/// let mut now = Duration::ZERO;
+/// for _ in 0..50_000 {
+///     let in_flight = limit.limit();
+///     let latency = Duration::from_millis(10).mul_f64(f64::max(1.0, in_flight as f64 / 32.0));
+///     now += latency / in_flight as u32;
+///     limit.observe(&Sample::new(now, latency, in_flight, Outcome::Success));
 /// }
-/// // It still does with all of the limit in use: there is room.
-/// let grown = (100..=200).map(|at| tell(at, 10, 20)).last();
-/// assert!(grown > Some(20));
-/// // Now it takes three times as long: two of three are waiting.
-/// let fallen = (201..=320).map(|at| tell(at, 30, 25)).last();
-/// assert!(fallen < grown);
+/// assert!((33..=37).contains(&limit.limit()));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Vegas {
     bounds: Bounds,
-    /// How many may wait, in units of `few`.
+    /// How many may wait, times the square root of the limit.
     queue: RangeInclusive<f64>,
     estimate: f64,
     baseline: Baseline,
@@ -92,34 +91,45 @@ impl Vegas {
         self.restart()
     }
 
-    /// How many requests are to wait inside the application: times log₁₀ of the limit, or times 1
-    /// if that is less. Defaults to `2.0..=4.0`: with a limit of 40, from 3.2 to 6.4.
+    /// How many requests are to wait inside the application: times √limit. Defaults to
+    /// `0.4..=0.8`: with a limit of 36, from 2.4 to 4.8.
     ///
     /// More keeps an application with an uneven load busier, at the price of latency.
     ///
     /// # Panics
     ///
-    /// If the lower end is less than 1, or more than the upper one, or that is not finite.
+    /// If the lower end is less than 0.1, or more than the upper one, or that is not finite.
     #[track_caller]
     pub fn queue(mut self, waiting: RangeInclusive<f64>) -> Self {
         let (low, high) = (*waiting.start(), *waiting.end());
         assert!(
-            low >= 1.0 && high >= low && high.is_finite(),
-            "a queue of {low}..={high} cannot be meant: give two numbers, from 1 on, the smaller \
+            low >= 0.1 && high >= low && high.is_finite(),
+            "a queue of {low}..={high} cannot be meant: give two numbers, from 0.1 on, the smaller \
              one first"
         );
         self.queue = waiting;
         self
     }
 
-    /// After what time under load the latency at rest is [measured anew](super#probes). Defaults to
-    /// 30 seconds.
+    /// The time from one [probe](super#probes) to the next, under load. Defaults to 10 seconds.
+    ///
+    /// A probe lasts for about 24 times the latency at rest. However long that is, probes are at most
+    /// a thirtieth of the time, in which half of what was in the application is kept out: a fifteenth
+    /// while what they find is new, and a fifth while there is a doubt.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn recheck(mut self, interval: Duration) -> Self {
-        self.baseline.recheck = interval;
+        assert!(!interval.is_zero(), "there is no time between two probes");
+        self.baseline = Baseline::new(interval, self.bounds.start());
         self
     }
 
     /// The least length of a [window](super#windows). Defaults to 100 milliseconds.
+    ///
+    /// A longer one is steadier, and slower.
     pub fn window(mut self, length: Duration) -> Self {
         self.window = Window::new(length);
         self
@@ -132,20 +142,20 @@ impl Vegas {
         self
     }
 
-    fn adjust(&mut self, seen: Seen) {
-        let few = self.estimate.log10().max(1.0);
-        let (low, high) = (self.queue.start() * few, self.queue.end() * few);
+    fn adjust(&mut self, seen: &Seen) {
+        let root = self.estimate.sqrt();
+        let (low, high) = (self.queue.start() * root, self.queue.end() * root);
         let wanted = if seen.overloaded {
-            self.estimate * 0.9
+            self.estimate - (seen.inside * 0.1).max(1.0)
         } else if let Some(busy) = seen.busy {
             let at_rest = self.baseline.latency(busy);
-            let waiting = self.estimate * (1.0 - at_rest / busy);
-            if waiting <= few {
-                self.estimate + high
+            let waiting = seen.inside * (1.0 - at_rest / busy);
+            if waiting <= low / 2.0 {
+                self.estimate + low
             } else if waiting < low {
-                self.estimate + few
+                self.estimate + low / 2.0
             } else if waiting > high {
-                self.estimate - ((waiting - high) / 2.0).max(few)
+                self.estimate - ((waiting - high) / 2.0).max(low / 2.0)
             } else {
                 self.estimate
             }
@@ -160,9 +170,11 @@ impl Default for Vegas {
     fn default() -> Self {
         let bounds = Bounds::default();
         Self {
-            // As in Linux (net/ipv4/tcp_vegas.c), and times log10 as concurrency-limits does, which has 3
-            // and 6 times log10 rounded down.
-            queue: 2.0..=4.0,
+            // `VegasLimit` of concurrency-limits has 3 and 6, times log10 rounded down, but at least
+            // once. The root is what the error of the means grows with, and by how much a
+            // queue that keeps the workers busy grows with their number (square-root staffing).
+            // With 4 workers and a price for switching, even 2 and 4 cost a tenth of the goodput.
+            queue: 0.4..=0.8,
             estimate: bounds.start() as f64,
             baseline: Baseline::new(baseline::DEFAULT_RECHECK, bounds.start()),
             bounds,
@@ -178,16 +190,15 @@ impl LimitAlgorithm for Vegas {
 
     fn observe(&mut self, sample: &Sample) -> usize {
         let least = self.bounds.least();
+        let is_probe = self.baseline.probe().is_some();
         self.baseline.add(sample, self.estimate as usize, least);
-        if self.baseline.probe().is_some() {
+        if is_probe {
             return self.limit();
         }
         if let Some(seen) = self.window.add(sample, self.estimate as usize) {
-            self.adjust(seen);
+            self.adjust(&seen);
             let limit = self.estimate as usize;
-            if let Some(busy) = seen.busy
-                && self.baseline.probe_if_due(sample.at, busy, limit, least)
-            {
+            if self.baseline.probe_if_due(sample.at, &seen, limit, least) {
                 self.window.settle();
             }
         }

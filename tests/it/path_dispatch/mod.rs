@@ -1,12 +1,24 @@
 //! `PathDispatch` over services that tell what they see.
 
+mod anything;
+mod cascade;
+mod hosts;
+mod live;
+mod methods;
+mod oracle;
+mod panics;
+mod redirects;
+#[cfg(feature = "metrics")]
+mod seen;
+mod spellings;
+
 use std::{convert::Infallible, pin::pin};
 
 use futures_util::FutureExt;
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
-use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_gateway::{
     Body, BoxError, Error, ErrorKind, MountPoint, PathDispatch, PathPolicy,
     semantics::{
@@ -30,6 +42,32 @@ fn tell(
         let told = format!("{name} {prefix} {}", request.uri());
         std::future::ready(Ok(Response::new(Body::from(told))))
     })
+}
+
+/// A whole app, its type erased.
+type Told = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+fn erased<S>(app: S) -> Told
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    BoxCloneSyncService::new(app)
+}
+
+async fn send(app: &Told, request: Request<Body>) -> (StatusCode, HeaderMap, String) {
+    let response = app.clone().oneshot(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (
+        head.status,
+        head.headers,
+        String::from_utf8(body.to_vec()).unwrap(),
+    )
 }
 
 async fn ask<S, E>(app: &S, target: &str) -> (StatusCode, String)
@@ -579,12 +617,15 @@ async fn a_saturated_mount_delays_nobody_else() {
     let app = PathDispatch::new()
         .mount("/slow", slow)
         .unwrap()
+        .mount("/fast", tell("fast"))
+        .unwrap()
         .layer(tell("inner"));
     let slow = || Request::get("/slow").body(Body::empty()).unwrap();
     let mut running = pin!(app.clone().oneshot(slow()));
     let mut waiting = pin!(app.clone().oneshot(slow()));
     assert!(running.as_mut().now_or_never().is_none());
     assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(ask(&app, "/fast").await.1, "fast /fast /");
     assert_eq!(ask(&app, "/other").await.1, "inner - /other");
 }
 

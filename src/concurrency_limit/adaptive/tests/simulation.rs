@@ -78,6 +78,10 @@ pub(super) struct Run {
     pub leaves: bool,
     /// Places in the line before the limit, first come, first served.
     pub line: usize,
+    /// Seconds that a body takes on average, which holds a permit and makes no work.
+    pub body: f64,
+    /// Another one is another day.
+    pub seed: u64,
 }
 
 impl Run {
@@ -92,6 +96,8 @@ impl Run {
             deadline: 10.0 * app.service,
             leaves: false,
             line: 0,
+            body: 0.0,
+            seed: 1,
         }
     }
 }
@@ -100,8 +106,8 @@ impl Run {
 pub(super) struct Seen {
     /// Answers within the deadline: in each second, and of them all.
     pub good: Vec<u32>,
-    /// Seconds from admission to the answer, of all that were answered but refused.
-    pub latencies: Vec<f64>,
+    /// Seconds from admission to the answer, and when that was.
+    latencies: Vec<(f64, f64)>,
     /// The limit at the end of each twentieth of a second.
     pub limits: Vec<usize>,
     pub most_in_use: usize,
@@ -114,17 +120,19 @@ impl Seen {
         f64::from(counted.iter().sum::<u32>()) / counted.len() as f64
     }
 
-    pub(super) fn percentile(&mut self, share: f64) -> f64 {
-        self.latencies.sort_by(f64::total_cmp);
-        self.latencies[((self.latencies.len() - 1) as f64 * share) as usize]
+    /// The latency from second `from` on that such a share of the answers is below.
+    pub(super) fn percentile(&mut self, from: usize, share: f64) -> f64 {
+        self.latencies.retain(|(_, at)| *at >= from as f64);
+        self.latencies.sort_by(|a, b| a.0.total_cmp(&b.0));
+        self.latencies[((self.latencies.len() - 1) as f64 * share) as usize].0
     }
 
-    /// The limits that nine of ten moments from second `from` on are between.
+    /// The limits that eight of ten moments from second `from` on are between.
     pub(super) fn band(&self, from: usize) -> (usize, usize) {
         let mut limits = self.limits[from * 20..].to_vec();
         limits.sort_unstable();
         let at = |share: f64| limits[((limits.len() - 1) as f64 * share) as usize];
-        (at(0.05), at(0.95))
+        (at(0.1), at(0.9))
     }
 }
 
@@ -164,6 +172,8 @@ struct World<'a> {
     line: VecDeque<f64>,
     /// Who leaves next, in order of admission.
     leaving: VecDeque<(f64, usize, f64)>,
+    /// When bodies end, in units of 2^-40 seconds.
+    bodies: BinaryHeap<Reverse<u64>>,
     in_use: usize,
     seen: Seen,
 }
@@ -176,7 +186,7 @@ pub(super) fn simulate(run: Run, limit: &mut dyn LimitAlgorithm) -> Seen {
         run,
         app: run.app,
         limit,
-        chance: Chance(0x2545_f491_4f6c_dd1d),
+        chance: Chance(run.seed.wrapping_mul(0x2545_f491_4f6c_dd1d)),
         now: 0.0,
         progress: 0.0,
         running: BinaryHeap::new(),
@@ -184,6 +194,7 @@ pub(super) fn simulate(run: Run, limit: &mut dyn LimitAlgorithm) -> Seen {
         free: Vec::new(),
         line: VecDeque::new(),
         leaving: VecDeque::new(),
+        bodies: BinaryHeap::new(),
         in_use: 0,
         seen: Seen {
             good: vec![0; run.seconds as usize],
@@ -200,12 +211,24 @@ impl World<'_> {
         while self.now < self.run.seconds {
             let ends = self.next_end();
             let leaves = self.leaving.front().map_or(f64::INFINITY, |next| next.0);
-            let next = next_arrival.min(ends).min(leaves).min(self.run.seconds);
+            let sent = self
+                .bodies
+                .peek()
+                .map_or(f64::INFINITY, |next| next.0 as f64 / TICKS);
+            let next = next_arrival
+                .min(ends)
+                .min(leaves)
+                .min(sent)
+                .min(self.run.seconds);
             self.pass_to(next);
             if next == ends {
                 self.end_first();
             } else if next == leaves {
                 self.leave();
+            } else if next == sent {
+                self.bodies.pop();
+                self.in_use -= 1;
+                self.next_in_line();
             } else {
                 self.arrive();
                 next_arrival += self.chance.exponential() / self.run.arrivals;
@@ -273,8 +296,16 @@ impl World<'_> {
             let second = (self.now as usize).min(self.seen.good.len() - 1);
             self.seen.good[second] += 1;
         }
-        self.seen.latencies.push(self.now - request.admitted);
+        self.seen
+            .latencies
+            .push((self.now - request.admitted, self.now));
         self.tell(request, Outcome::Success);
+        if self.run.body > 0.0 {
+            let end = self.now + self.chance.exponential() * self.run.body;
+            self.bodies.push(Reverse((end * TICKS) as u64));
+        } else {
+            self.in_use -= 1;
+        }
         self.next_in_line();
     }
 
@@ -284,13 +315,13 @@ impl World<'_> {
         if self.requests[slot].is_some_and(|request| request.admitted == admitted) {
             self.running.retain(|Reverse((_, other))| *other != slot);
             self.over(slot);
+            self.in_use -= 1;
             self.next_in_line();
         }
     }
 
     fn over(&mut self, slot: usize) -> Running {
         self.free.push(slot);
-        self.in_use -= 1;
         self.requests[slot].take().unwrap()
     }
 
@@ -308,6 +339,7 @@ impl World<'_> {
         self.limit.observe(&Sample {
             at: Duration::from_secs_f64(self.now),
             latency: Duration::from_secs_f64(self.now - request.admitted),
+            weight: 1,
             in_flight: request.in_flight,
             outcome,
         });

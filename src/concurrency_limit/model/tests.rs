@@ -16,8 +16,9 @@ mod sync {
 
 // The code itself, on loom's types.
 // What only the real one needs is not used here.
-#[allow(dead_code, clippy::duplicate_mod)]
-#[path = "gate.rs"]
+#[allow(dead_code)]
+#[allow(clippy::duplicate_mod)]
+#[path = "../gate.rs"]
 mod gate;
 
 use std::{
