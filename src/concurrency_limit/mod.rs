@@ -11,7 +11,7 @@
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
 //! # runtime.block_on(async {
-//! let limit = ConcurrencyLimit::new(1).queue(0);
+//! let limit = ConcurrencyLimit::new(1).queue(0).retry_jitter(Duration::ZERO);
 //! let app = limit.layer(service_fn(async |_: Request<Body>| {
 //!     Ok::<_, Infallible>(Response::new(Body::from("hello")))
 //! }));
