@@ -6,7 +6,10 @@ use http::{HeaderName, request::Parts};
 
 use crate::{
     MountPoint,
-    semantics::trust::{InvalidNetwork, Trust},
+    semantics::{
+        path::match_key,
+        trust::{InvalidNetwork, Trust},
+    },
 };
 
 /// Whose a request is, for a limit for each of them: see
@@ -121,7 +124,10 @@ impl LimitKey {
                 .client(&parts.headers, &parts.extensions)
                 .map(|ip| Key::Addr(network(ip, *v6_prefix))),
             Kind::Header(name) => text(parts.headers.get(name)?.as_bytes()),
-            Kind::Mount => text(MountPoint::of(&parts.extensions)?.prefix().as_bytes()),
+            Kind::Mount => {
+                let mount = MountPoint::of(&parts.extensions)?;
+                text(match_key(mount.prefix()).as_bytes())
+            }
             Kind::By(key) => text(key(parts)?.as_bytes()),
         }
     }

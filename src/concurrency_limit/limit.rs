@@ -70,7 +70,11 @@ impl Limit {
     pub(super) fn new(config: Config) -> Self {
         let limit = match &config.adaptive {
             None => config.max,
-            Some(adaptive) => lock(adaptive).limit().clamp(1, config.max),
+            Some(adaptive) => {
+                let mut algorithm = lock(adaptive);
+                algorithm.at_most(config.max);
+                algorithm.limit().clamp(1, config.max)
+            }
         };
         Self {
             gate: Gate::new(limit, config.rules()),
@@ -168,7 +172,7 @@ impl Limit {
         self.seen.entered(ticket.cost);
         let timed = self.config.adaptive.is_some().then(|| Timed {
             since: Instant::now(),
-            in_flight: self.gate.in_use(),
+            in_flight: self.in_flight(),
         });
         Permit {
             limit: Arc::clone(self),
@@ -213,6 +217,17 @@ impl Limit {
             }
             idle.await;
         }
+    }
+
+    /// How much nobody else may have: what is in use, and what is kept for those who do not use it.
+    /// Without that, a limit of which much is kept would never look busy, and never grow.
+    fn in_flight(&self) -> usize {
+        let in_use = self.gate.in_use();
+        if self.config.classes.iter().all(|class| class.reserve == 0) {
+            return in_use;
+        }
+        let limit = self.gate.limit();
+        in_use + self.gate.look(|line| line.kept_and_idle(limit))
     }
 
     /// The head of an answer is there.

@@ -204,8 +204,14 @@ impl<K: Clone + Eq + Hash> Line<K> {
                 .classes
                 .iter()
                 .filter_map(|class| class.lanes.get(&ticket.key));
-            if lanes.map(VecDeque::len).sum::<usize>() >= per_key.places {
-                return Err(Refusal::KeyFull);
+            let waiting: usize = lanes.map(VecDeque::len).sum();
+            if waiting >= per_key.places {
+                // Where none of a key may wait, it may be the limit of all that is used up.
+                let by_key = waiting > 0 || !self.key_has_room(&ticket);
+                return Err(match by_key {
+                    true => Refusal::KeyFull,
+                    false => Refusal::Full,
+                });
             }
         }
         let since = self.busy_since.unwrap_or(now);

@@ -74,8 +74,11 @@ impl<B> Handle<B> {
     /// Puts another table in the place of this one, at once and as a whole: its mounts, and what is
     /// said of paths, methods and panics.
     pub fn replace(&self, table: PathDispatch<B>) {
-        let _changing = self.changing();
-        self.store(table);
+        let changing = self.changing();
+        let old = self.store(table);
+        // What is dropped with it may change the table as well.
+        drop(changing);
+        drop(old);
     }
 
     /// Changes the table: what `change` makes of a copy of it takes its place. Other changes wait
@@ -91,8 +94,10 @@ impl<B> Handle<B> {
         &self,
         change: impl FnOnce(PathDispatch<B>) -> Result<PathDispatch<B>, E>,
     ) -> Result<(), E> {
-        let _changing = self.changing();
-        self.store(change(self.current())?);
+        let changing = self.changing();
+        let old = self.store(change(self.current())?);
+        drop(changing);
+        drop(old);
         Ok(())
     }
 
@@ -101,10 +106,11 @@ impl<B> Handle<B> {
         PathDispatch::from_routes(self.live.routes.load_full())
     }
 
-    fn store(&self, table: PathDispatch<B>) {
+    /// What was there before.
+    fn store(&self, table: PathDispatch<B>) -> Arc<Routes<B>> {
         let routes = table.into_routes();
         tracing::info!(mounts = routes.mounts.len(), "the mounts were replaced");
-        self.live.routes.store(routes);
+        self.live.routes.swap(routes)
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {

@@ -53,10 +53,14 @@ impl Pattern {
             None => Host::Any,
             Some(host) => Host::of(host).ok_or_else(|| invalid(Reason::Host(host.clone())))?,
         };
+        // In whatever order, and however often, they were said.
+        let mut methods = place.methods.clone();
+        methods.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        methods.dedup();
         Ok(Self {
             host,
             path,
-            methods: place.methods.clone(),
+            methods,
         })
     }
 }

@@ -166,4 +166,9 @@ impl LimitAlgorithm for Aimd {
         }
         self.limit()
     }
+
+    fn at_most(&mut self, max: usize) {
+        self.bounds.at_most(max);
+        *self = std::mem::take(self).restart();
+    }
 }

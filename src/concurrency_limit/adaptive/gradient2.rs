@@ -222,4 +222,9 @@ impl LimitAlgorithm for Gradient2 {
         }
         self.limit()
     }
+
+    fn at_most(&mut self, max: usize) {
+        self.bounds.at_most(max);
+        *self = std::mem::take(self).restart();
+    }
 }

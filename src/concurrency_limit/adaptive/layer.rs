@@ -50,6 +50,12 @@ impl Bounds {
         (self.least, self.most) = (least, most);
     }
 
+    /// Whatever was said: no more than that.
+    pub(super) fn at_most(&mut self, max: usize) {
+        self.most = self.most.min(max.max(1));
+        self.least = self.least.min(self.most);
+    }
+
     pub(super) fn start(&self) -> usize {
         self.initial.clamp(self.least, self.most)
     }

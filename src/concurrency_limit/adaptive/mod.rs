@@ -169,4 +169,11 @@ pub trait LimitAlgorithm: fmt::Debug + Send + 'static {
 
     /// Hears of a request; returns what [`limit`](Self::limit) says from now on.
     fn observe(&mut self, sample: &Sample) -> usize;
+
+    /// Hears, before anything else, that there will never be more than this, whatever it says. One that
+    /// knows can begin below, and does not go on beyond it in its own mind. By default nothing
+    /// is done with it.
+    fn at_most(&mut self, max: usize) {
+        let _ = max;
+    }
 }

@@ -204,4 +204,9 @@ impl LimitAlgorithm for Vegas {
         }
         self.limit()
     }
+
+    fn at_most(&mut self, max: usize) {
+        self.bounds.at_most(max);
+        *self = std::mem::take(self).restart();
+    }
 }

@@ -50,6 +50,15 @@ impl<K: Clone + Eq + Hash> Line<K> {
         usize::try_from(part).unwrap_or(limit)
     }
 
+    /// How much is kept for classes that do not use it.
+    pub(in crate::concurrency_limit) fn kept_and_idle(&self, limit: usize) -> usize {
+        let idle = self.classes.iter().map(|class| {
+            let kept = self.kept(class, limit);
+            kept.saturating_sub(class.in_use)
+        });
+        idle.fold(0, usize::saturating_add)
+    }
+
     /// How much is kept for nobody.
     fn shared(&self, limit: usize) -> usize {
         let kept = self.classes.iter().map(|class| self.kept(class, limit));

@@ -27,6 +27,7 @@ use crate::support::scripted::{self, Scripted};
 mod adaptive;
 mod churn;
 mod classes;
+mod found;
 mod handle;
 mod hardened;
 mod keys;

@@ -185,3 +185,32 @@ fn tables_change_under_load() {
     });
     assert_eq!(handle.current().places().count(), 2);
 }
+
+/// Whoever is dropped with a table may have something to say about the next one.
+#[tokio::test]
+async fn a_service_may_change_the_table_when_it_is_dropped() {
+    struct Leaves(Arc<std::sync::OnceLock<tower_gateway::path_dispatch::Handle<Body>>>);
+
+    impl Drop for Leaves {
+        fn drop(&mut self) {
+            if let Some(handle) = self.0.get() {
+                handle.replace(at("/b", "of the dropped"));
+            }
+        }
+    }
+
+    let later = Arc::default();
+    let leaves = Arc::new(Leaves(Arc::clone(&later)));
+    let service = service_fn(move |_: Request<Body>| {
+        let _kept = Arc::clone(&leaves);
+        async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+    });
+    let handle = PathDispatch::new()
+        .mount("/a", service)
+        .unwrap()
+        .into_handle();
+    assert!(later.set(handle.clone()).is_ok());
+    handle.replace(at("/b", "two"));
+    let app = handle.layer(tell("inner"));
+    assert_eq!(ask(&app, "/b").await.1, "of the dropped /b /");
+}

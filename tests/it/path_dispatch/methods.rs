@@ -151,3 +151,17 @@ fn two_mounts_for_one_request_are_an_error_that_names_both() {
         r#"cannot mount at "/a": only a prefix can be redirected to its slash"#
     );
 }
+
+#[test]
+fn the_order_of_methods_makes_no_other_place() {
+    let place = |methods: [Method; 3]| {
+        let exact = Place::exact("/x");
+        methods.into_iter().fold(exact, Place::method)
+    };
+    let (get, put) = (Method::GET, Method::PUT);
+    let mounts = PathDispatch::<Body>::new()
+        .mount_at(place([get.clone(), put.clone(), get.clone()]), tell("x"))
+        .unwrap();
+    let mounts = mounts.unmount(&place([put.clone(), get, put])).unwrap();
+    assert_eq!(mounts.places().count(), 0);
+}
