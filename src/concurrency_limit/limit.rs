@@ -259,7 +259,9 @@ impl Limit {
     }
 
     pub(super) fn set_draining(&self, is_draining: bool) {
-        self.is_draining.store(is_draining, Ordering::SeqCst);
+        if self.is_draining.swap(is_draining, Ordering::SeqCst) != is_draining {
+            self.seen.drains(is_draining);
+        }
         if !is_draining {
             self.idle.notify_waiters();
         }

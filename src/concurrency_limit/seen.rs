@@ -154,6 +154,15 @@ impl Seen {
         self.numbers.resized(now);
     }
 
+    /// A drain begins, or is called off.
+    pub(super) fn drains(&self, is_draining: bool) {
+        let limit = &*self.name;
+        match is_draining {
+            true => tracing::info!(limit, "draining: nobody new is let in"),
+            false => tracing::info!(limit, "requests are let in again"),
+        }
+    }
+
     fn rejected(&self, reason: RejectReason) {
         let limit = &*self.name;
         tracing::debug!(limit, reason = reason.name(), "turned a request away");

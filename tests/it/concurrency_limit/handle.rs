@@ -82,6 +82,7 @@ async fn a_snapshot_says_what_there_is() {
 
 #[tokio::test]
 async fn a_drain_lets_those_finish_who_are_here_and_nobody_in() {
+    let (log, _guard) = crate::support::log::capture();
     let limit = ConcurrencyLimit::new(1);
     let app = limit.layer(hello());
     let handle = limit.handle();
@@ -107,6 +108,13 @@ async fn a_drain_lets_those_finish_who_are_here_and_nobody_in() {
     handle.resume();
     let response = app.oneshot(asks("/")).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
+    // Each of them once, though it was drained twice; and it is no overload.
+    assert_eq!(
+        (log.count("INFO"), log.count("WARN")),
+        (2, 0),
+        "{}",
+        log.text()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
