@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use http::{HeaderName, request::Parts};
 
 use crate::{
-    MountPoint,
+    MountPoint, PeerAddr,
     semantics::{
         path::match_key,
         trust::{InvalidNetwork, Trust},
@@ -38,7 +38,8 @@ pub(super) enum Key {
 
 impl LimitKey {
     /// The client's address, as far as it is known: that of the peer, or what a peer that is
-    /// trusted says ([`trust`](Self::trust)).
+    /// trusted says ([`trust`](Self::trust)). Clients of which it says no address count as that
+    /// peer, all of them together.
     ///
     /// Of an IPv6 address the first 64 bits count, since that is what one subscriber has: see
     /// [`v6_prefix`](Self::v6_prefix).
@@ -122,6 +123,8 @@ impl LimitKey {
         match &self.0 {
             Kind::Client { trust, v6_prefix } => trust
                 .client(&parts.headers, &parts.extensions)
+                // A client that hides behind a proxy shares with all who do.
+                .or_else(|| PeerAddr::of(&parts.extensions)?.ip())
                 .map(|ip| Key::Addr(network(ip, *v6_prefix))),
             Kind::Header(name) => text(parts.headers.get(name)?.as_bytes()),
             Kind::Mount => {

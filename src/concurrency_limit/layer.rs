@@ -129,7 +129,8 @@ impl ConcurrencyLimit {
     /// How many requests may wait for their turn, first come, first served. Zero: none waits.
     /// Defaults to 256.
     ///
-    /// A waiting request costs its head, a timer, and its place in the line.
+    /// A waiting request costs its head, a timer, and its place in the line. Waiting takes a tokio
+    /// runtime with time enabled; without one, a full limit panics.
     pub fn queue(self, length: usize) -> Self {
         self.with(|config| config.queue = length)
     }
@@ -142,8 +143,8 @@ impl ConcurrencyLimit {
     }
 
     /// Lets the newest go first once there has been somebody in the queue for `after` without a
-    /// pause, and lets nobody who comes then wait longer than `patience`. When the queue is full, who
-    /// has waited longest leaves his place to the newcomer. By default the order is always that of
+    /// pause, and lets nobody who comes then wait longer than `patience`. When the queue is full, of those
+    /// whose key has most in it who has waited longest leaves his place to the newcomer. By default the order is always that of
     /// coming.
     ///
     /// For clients that go away: in an overload that lasts, first come, first served means that

@@ -1,5 +1,6 @@
 //! Who waits in front of a limit, and who is next. Pure: it knows no lock and no clock.
 
+mod claimed;
 mod room;
 mod rules;
 #[cfg(test)]
@@ -15,10 +16,8 @@ use std::{
 
 use tokio::time::Instant;
 
-pub(super) use self::rules::{Overload, PerKey, Refusal, Rules, Share, Ticket};
-
-/// The numbers of those who wait are given out in the order of coming.
-pub(super) type Number = u64;
+use self::claimed::Claimed;
+pub(super) use self::rules::{Number, Overload, PerKey, Refusal, Rules, Share, Ticket};
 
 #[derive(Debug)]
 pub(super) struct Line<K> {
@@ -34,7 +33,7 @@ pub(super) struct Line<K> {
     reserve: usize,
     /// How much each key uses. Those that use nothing are not in here.
     keys: HashMap<K, usize>,
-    /// Since when there has been no moment in which nobody waited.
+    /// Since when there has been no moment in which nobody waited for room.
     busy_since: Option<Instant>,
 }
 
@@ -272,7 +271,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
             class.waits_for_room = false;
         }
         // Whoever waits for others of his key to end is not overtaken by those of his key.
-        let mut claimed = Vec::new();
+        let mut claimed = Claimed::among(self.classes.len());
         let mut only_kept = false;
         for rank in 0..self.ranks.len() {
             for turn in 0..self.ranks[rank].len() {
@@ -293,22 +292,25 @@ impl<K: Clone + Eq + Hash> Line<K> {
                 return Some(self.grant(number, price, counts));
             }
         }
+        // Who waits for others of his key alone is no sign of an overload.
+        if !self.classes.iter().any(|class| class.waits_for_room) {
+            self.busy_since = None;
+        }
         None
     }
 
     /// Who is next in a class: each key has its turn, and those that may have no more are passed over.
-    fn first(&mut self, class: usize, now: Instant, claimed: &mut Vec<K>) -> Option<Number> {
+    fn first(&mut self, class: usize, now: Instant, claimed: &mut Claimed<K>) -> Option<Number> {
         let is_newest = self.is_overloaded(now);
         for _ in 0..self.classes[class].turns.len() {
             let line = &self.classes[class];
             let lane = line.lanes.get(line.turns.front()?)?;
             let number = *if is_newest { lane.back() } else { lane.front() }?;
             let ticket = &self.waiters.get(&number)?.ticket;
-            let is_claimed = ticket.key.as_ref().is_some_and(|key| claimed.contains(key));
-            if !is_claimed && self.key_has_room(ticket) {
+            if !claimed.holds(ticket) && self.key_has_room(ticket) {
                 return Some(number);
             }
-            claimed.extend(ticket.key.clone().filter(|_| !is_claimed));
+            claimed.add(ticket);
             self.classes[class].turns.rotate_left(1);
         }
         None

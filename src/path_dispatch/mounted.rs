@@ -86,7 +86,9 @@ pub(super) fn poll_catching(
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(polled) => polled,
         Err(panic) => {
-            *future = Box::pin(pending());
+            let ended = std::mem::replace(future, Box::pin(pending()));
+            // What it held may panic as well; that is the same end.
+            catch_unwind(AssertUnwindSafe(|| drop(ended))).ok();
             Poll::Ready(panicked(&*panic))
         }
     }

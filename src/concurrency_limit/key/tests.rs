@@ -61,3 +61,15 @@ fn a_request_may_be_nobodys() {
     let path = LimitKey::by(|parts| Some(parts.uri.path().to_owned()));
     assert_eq!(path.of(&parts), text("/"));
 }
+
+#[test]
+fn a_client_that_hides_behind_a_proxy_is_that_proxy() {
+    let trusting = LimitKey::client().trust("10.0.0.0/8").unwrap();
+    for says in [r#"for=", for=192.0.2.7"#, "for=unknown", "for=_hidden"] {
+        let mut parts = from("10.0.0.1:1");
+        let says = http::HeaderValue::from_static(says);
+        parts.headers.insert("forwarded", says);
+        let proxy = "10.0.0.1".parse().unwrap();
+        assert_eq!(trusting.of(&parts), Some(Key::Addr(proxy)));
+    }
+}

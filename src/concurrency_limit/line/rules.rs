@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The numbers of those who wait are given out in the order of coming.
+pub(in crate::concurrency_limit) type Number = u64;
+
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::concurrency_limit) struct Ticket<K> {

@@ -3,9 +3,11 @@
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http::{HeaderName, Request, Response};
+use tokio::time::sleep;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_gateway::{
     Body, ConcurrencyLimit, PathDispatch,
@@ -137,4 +139,26 @@ async fn a_mount_is_one_whatever_spelling_a_client_has_for_it() {
     let _one = app.clone().oneshot(get("/@team/x")).await.unwrap();
     let other = app.clone().oneshot(get("/%40team/y")).await.unwrap();
     assert_eq!(other.status(), 429);
+}
+
+/// Who waits for his own requests to end is no overload.
+#[tokio::test(start_paused = true)]
+async fn one_who_waits_for_himself_makes_nobody_impatient() {
+    let key = LimitKey::header(HeaderName::from_static("tenant"));
+    let limit = ConcurrencyLimit::new(2)
+        .per_key(1, key)
+        .newest_first_after(Duration::from_millis(100), Duration::from_millis(5));
+    let app = limit.layer(hello());
+    let ask = |tenant| app.clone().oneshot(of(tenant));
+    let one = ask("one").await.unwrap();
+    let again = tokio::spawn(ask("one"));
+    sleep(Duration::from_secs(1)).await;
+    let two = ask("two").await.unwrap();
+    let three = tokio::spawn(ask("three"));
+    sleep(Duration::from_millis(50)).await;
+    assert!(!three.is_finished());
+    drop(two);
+    assert_eq!(three.await.unwrap().unwrap().status(), 200);
+    drop(one);
+    assert_eq!(again.await.unwrap().unwrap().status(), 200);
 }

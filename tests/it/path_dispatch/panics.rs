@@ -106,3 +106,34 @@ async fn what_it_held_is_let_go_with_the_answer() {
     // Whether or not the future is dropped.
     assert_eq!(Arc::strong_count(&alive), idle);
 }
+
+/// A future that panics, and once more when it is dropped.
+struct Twice;
+
+impl Future for Twice {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        panic!("first")
+    }
+}
+
+impl Drop for Twice {
+    fn drop(&mut self) {
+        panic!("second");
+    }
+}
+
+#[tokio::test]
+async fn a_second_panic_is_part_of_the_first() {
+    let app = PathDispatch::new()
+        .catch_panics(true)
+        .mount("/a", service_fn(|_: Request<Body>| Twice))
+        .unwrap()
+        .layer(tell("inner"));
+    let response = app.oneshot(get("/a")).await.unwrap();
+    assert_eq!(response.status(), 500);
+    let error = response.extensions().get::<Error>().unwrap();
+    let source = std::error::Error::source(error).unwrap().to_string();
+    assert!(source.contains("first"), "{source}");
+}
