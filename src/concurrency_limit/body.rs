@@ -70,6 +70,7 @@ impl Held {
 }
 
 impl<B: http_body::Body> ResponseBody<B> {
+    #[inline]
     pub(super) fn inner(body: B, permit: Option<Held>) -> Self {
         // A server need not poll a body that is over: let go now.
         let permit = permit.filter(|_| !body.is_end_stream());

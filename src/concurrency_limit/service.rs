@@ -48,27 +48,30 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (admission, request) = match self.limit.config.looks_at_requests() {
-            false => (self.limit.admit(None), request),
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        // A request is large, and each time that it is moved can be measured.
+        let admission = match self.limit.config.looks_at_requests() {
+            false => self.limit.admit(None),
             true => {
                 let (parts, body) = request.into_parts();
-                (
-                    self.limit.admit(Some(&parts)),
-                    Request::from_parts(parts, body),
-                )
+                let admission = self.limit.admit(Some(&parts));
+                request = Request::from_parts(parts, body);
+                admission
             }
         };
+        let inner = || self.inner.clone();
         let state = match admission {
-            Admission::In(permit) => State::admitted(self.inner.clone(), request, permit),
+            Admission::In(permit) => State::admitted(inner(), request, permit),
             Admission::Past => State::Admitted {
-                response: Oneshot::new(self.inner.clone(), request),
+                response: Oneshot::new(inner(), request),
                 permit: None,
             },
             Admission::Waits(place, patience) => State::Queued {
-                place,
-                deadline: Box::pin(sleep(patience)),
-                waiting: Some((self.inner.clone(), request)),
+                queued: Box::pin(Queued {
+                    place,
+                    deadline: sleep(patience),
+                    waiting: Some((inner(), request)),
+                }),
             },
             Admission::Rejected(reason) => State::Rejected {
                 limit: Arc::clone(&self.limit),
@@ -98,11 +101,8 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
-        Queued {
-            place: Place,
-            deadline: Pin<Box<Sleep>>,
-            waiting: Option<(S, Request<ReqBody>)>,
-        },
+        // Who waits can afford a box, so that nobody else moves what it is made of.
+        Queued { queued: Pin<Box<Queued<S, ReqBody>>> },
         Admitted {
             #[pin]
             response: Oneshot<S, Request<ReqBody>>,
@@ -112,10 +112,21 @@ pin_project! {
     }
 }
 
+pin_project! {
+    #[project = QueuedProj]
+    struct Queued<S, ReqBody> {
+        place: Place,
+        #[pin]
+        deadline: Sleep,
+        waiting: Option<(S, Request<ReqBody>)>,
+    }
+}
+
 impl<S, ReqBody> State<S, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
+    #[inline]
     fn admitted(inner: S, mut request: Request<ReqBody>, permit: Permit) -> Self {
         let is_shared = match permit.until() {
             LimitUntil::Head => false,
@@ -154,15 +165,16 @@ where
         loop {
             match this.state.as_mut().project() {
                 // ## Queued => (Admitted | Rejected)
-                StateProj::Queued {
-                    place,
-                    deadline,
-                    waiting,
-                } => {
+                StateProj::Queued { queued } => {
+                    let QueuedProj {
+                        place,
+                        deadline,
+                        waiting,
+                    } = queued.as_mut().project();
                     let turn = match place.poll(cx) {
                         Poll::Ready(turn) => turn,
                         Poll::Pending => {
-                            ready!(deadline.as_mut().poll(cx));
+                            ready!(deadline.poll(cx));
                             place.give_up()
                         }
                     };
