@@ -161,10 +161,15 @@ pub(super) fn chromedriver(shows: &str) -> Option<Driver> {
         say(format_args!("{missing}"));
         return None;
     }
-    let mut command = tethered("chromedriver");
-    command.arg("--port=0");
-    let mut process = Process::start(command);
-    let line = process.wait_for("started successfully on port");
+    // It has the system choose a port for IPv6, and gives up if that is in use for IPv4.
+    let start = || {
+        let mut command = tethered("chromedriver");
+        command.arg("--port=0");
+        let mut process = Process::start(command);
+        let line = process.look_for("started successfully on port")?;
+        Some((process, line))
+    };
+    let (process, line) = (0..8).find_map(|_| start()).expect("a chromedriver");
     let port = line
         .trim_end_matches('.')
         .rsplit(' ')

@@ -61,11 +61,16 @@ impl Process {
     ///
     /// Blocks: in a test on a runtime, before anything else runs there.
     pub fn wait_for(&mut self, text: &str) -> String {
+        self.look_for(text)
+            .unwrap_or_else(|| panic!("no {text:?} came in what it printed:\n{}", self.log()))
+    }
+
+    /// As [`wait_for`](Self::wait_for); `None` if it ends without.
+    pub fn look_for(&mut self, text: &str) -> Option<String> {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(_) => {}
-                Err(_) => panic!("no {text:?} came in what it printed:\n{}", self.log()),
+            let line = self.lines.recv_timeout(PATIENCE).ok()?;
+            if line.contains(text) {
+                return Some(line);
             }
         }
     }
