@@ -1,6 +1,5 @@
 //! Who waits in front of a limit, and who is next. Pure: it knows no lock and no clock.
 
-mod claimed;
 mod room;
 mod rules;
 #[cfg(test)]
@@ -16,7 +15,6 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::claimed::Claimed;
 pub(super) use self::rules::{Number, Overload, PerKey, Refusal, Rules, Share, Ticket};
 
 #[derive(Debug)]
@@ -151,19 +149,10 @@ impl<K: Clone + Eq + Hash> Line<K> {
     pub(super) fn lets_in(&self, ticket: &Ticket<K>, limit: usize) -> Option<usize> {
         let class = &self.classes[ticket.class];
         let before = || self.classes.iter().filter(|one| one.rank <= class.rank);
-        let has_room = |number: &Number| {
-            let waiter = self.waiters.get(number);
-            waiter.is_none_or(|waiter| self.key_has_room(&waiter.ticket))
-        };
-        let is_claimed = |one: &Class<K>| {
-            let lane = one.lanes.get(&ticket.key);
-            lane.and_then(VecDeque::front)
-                .is_some_and(|first| !has_room(first))
-        };
         let may = !class.waits_for_room
             && !class.lanes.contains_key(&ticket.key)
-            && !before().any(is_claimed)
             && self.key_has_room(ticket)
+            && !self.is_claimed(ticket)
             && self.class_has_room(ticket, limit, before().any(|one| one.waits_for_room));
         may.then(|| self.price(ticket, limit))
     }
@@ -270,13 +259,11 @@ impl<K: Clone + Eq + Hash> Line<K> {
         for class in &mut self.classes {
             class.waits_for_room = false;
         }
-        // Whoever waits for others of his key to end is not overtaken by those of his key.
-        let mut claimed = Claimed::among(self.classes.len());
         let mut only_kept = false;
         for rank in 0..self.ranks.len() {
             for turn in 0..self.ranks[rank].len() {
                 let class = self.ranks[rank][turn];
-                let Some(number) = self.first(class, now, &mut claimed) else {
+                let Some(number) = self.first(class, now) else {
                     continue;
                 };
                 let ticket = &self.waiters.get(&number)?.ticket;
@@ -293,27 +280,38 @@ impl<K: Clone + Eq + Hash> Line<K> {
             }
         }
         // Who waits for others of his key alone is no sign of an overload.
-        if !self.classes.iter().any(|class| class.waits_for_room) {
-            self.busy_since = None;
-        }
+        let for_room = self.classes.iter().any(|class| class.waits_for_room);
+        self.busy_since = for_room.then(|| self.busy_since.unwrap_or(now));
         None
     }
 
     /// Who is next in a class: each key has its turn, and those that may have no more are passed over.
-    fn first(&mut self, class: usize, now: Instant, claimed: &mut Claimed<K>) -> Option<Number> {
+    fn first(&mut self, class: usize, now: Instant) -> Option<Number> {
         let is_newest = self.is_overloaded(now);
         for _ in 0..self.classes[class].turns.len() {
             let line = &self.classes[class];
             let lane = line.lanes.get(line.turns.front()?)?;
             let number = *if is_newest { lane.back() } else { lane.front() }?;
             let ticket = &self.waiters.get(&number)?.ticket;
-            if !claimed.holds(ticket) && self.key_has_room(ticket) {
+            if self.key_has_room(ticket) && !self.is_claimed(ticket) {
                 return Some(number);
             }
-            claimed.add(ticket);
             self.classes[class].turns.rotate_left(1);
         }
         None
+    }
+
+    /// Whether somebody of this key waits for others of it to end, in another class that is no less
+    /// urgent: those of his key do not overtake him there either.
+    fn is_claimed(&self, ticket: &Ticket<K>) -> bool {
+        let rank = self.classes[ticket.class].rank;
+        let others = self.classes.iter().enumerate();
+        let mut others = others.filter(|(class, one)| *class != ticket.class && one.rank <= rank);
+        others.any(|(_, one)| {
+            let first = one.lanes.get(&ticket.key).and_then(VecDeque::front);
+            let first = first.and_then(|first| self.waiters.get(first));
+            first.is_some_and(|first| !self.key_has_room(&first.ticket))
+        })
     }
 
     fn grant(&mut self, number: Number, price: usize, counts: bool) -> Option<Waker> {

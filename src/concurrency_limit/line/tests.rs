@@ -105,11 +105,30 @@ impl Oracle {
         self.price(ticket) + used <= self.kept(ticket.class)
     }
 
+    /// Whether another one of the key, who is as urgent at least, waits for those who are in.
+    fn is_claimed(&self, ticket: &Ticket<Key>) -> bool {
+        let mut seen = Vec::new();
+        let firsts = self.waits.iter().filter(|one| {
+            let lane = (one.ticket.class, one.ticket.key);
+            let is_first = !seen.contains(&lane);
+            seen.push(lane);
+            is_first
+        });
+        let others = firsts.filter(|one| {
+            one.ticket.key == ticket.key
+                && one.ticket.class != ticket.class
+                && self.priority(one.ticket.class) >= self.priority(ticket.class)
+        });
+        others
+            .into_iter()
+            .any(|one| !self.key_has_room(&one.ticket))
+    }
+
     /// The first of each lane, in the order of their turns, and what keeps him.
     fn next(&mut self) -> Option<One> {
         let mut order = self.classes.clone();
         order.sort_by_key(|class| Reverse(self.priority(*class)));
-        let (mut claimed, mut only_kept) = (Vec::new(), false);
+        let mut only_kept = false;
         for class in order {
             let mut candidate = None;
             let mut passed = Vec::new();
@@ -119,8 +138,7 @@ impl Oracle {
                     .iter()
                     .find(|one| one.ticket.class == class && one.ticket.key == key);
                 let first = first.unwrap().clone();
-                if key.is_some() && (claimed.contains(&key) || !self.key_has_room(&first.ticket)) {
-                    claimed.push(key);
+                if !self.key_has_room(&first.ticket) || self.is_claimed(&first.ticket) {
                     passed.push(key);
                     continue;
                 }
@@ -348,7 +366,9 @@ impl Pair {
         assert!(self.line.len() <= oracle.rules.places);
         let waiting: Vec<_> = oracle.waits.iter().map(|one| one.number).collect();
         assert_eq!(self.waiting(), waiting);
-        assert_eq!(self.line.busy_since.is_some(), !waiting.is_empty());
+        // Who waits for his key alone does not count.
+        let for_room = self.line.classes.iter().any(|class| class.waits_for_room);
+        assert_eq!(self.line.busy_since.is_some(), for_room);
         for class in oracle.all_classes() {
             let in_use = oracle.used(|inside| inside.class == class);
             let waits = oracle.waits.iter();
@@ -402,6 +422,38 @@ impl Pair {
             assert!(class.lanes.is_empty() && class.turns.is_empty() && class.in_use == 0);
         }
     }
+}
+
+/// Whether a key is claimed does not depend on whose turn it is.
+#[test]
+fn who_waits_for_his_key_is_not_overtaken_behind_one_who_waits_for_room() {
+    let share = |priority, reserve| Share { priority, reserve };
+    let rules = Rules {
+        places: 9,
+        patience: Duration::from_secs(5),
+        overload: None,
+        per_key: Some(PerKey { max: 3, places: 9 }),
+        classes: vec![share(1, 0), share(0, 3)],
+    };
+    let of = |class, key, cost| {
+        Step::Come(Ticket {
+            cost,
+            class,
+            key: Some(key),
+        })
+    };
+    let mut pair = Pair::new(&rules, 6);
+    // One of key 1, and all that is kept for nobody.
+    for step in [of(1, 1, 1), of(0, 2, 3)] {
+        pair.step(&step);
+    }
+    assert_eq!((pair.in_use, pair.line.len()), (4, 0));
+    // One waits for key 1, one for room, and one of key 1 would fit into what is kept for him.
+    for step in [of(0, 1, 3), of(0, 3, 1), of(1, 1, 1)] {
+        pair.step(&step);
+    }
+    assert_eq!((pair.in_use, pair.line.len()), (4, 3));
+    pair.empty();
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
