@@ -22,6 +22,8 @@
 // Only static-files uses all of it.
 #[cfg_attr(not(feature = "static-files"), allow(dead_code))]
 pub(crate) mod answer;
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
+pub mod buffer;
 #[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
 mod chunk;
 mod drain;

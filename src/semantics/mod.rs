@@ -5,6 +5,8 @@
 
 #[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub mod cgi;
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
+pub(crate) mod client;
 #[cfg(feature = "static-files")]
 pub mod conditional;
 #[cfg(any(
@@ -22,9 +24,9 @@ pub mod hop;
 #[cfg(any(
     feature = "concurrency-limit",
     feature = "gateway-proxy",
-    feature = "wsgi",
     feature = "path-dispatch",
-    feature = "serve"
+    feature = "serve",
+    feature = "wsgi"
 ))]
 pub mod host;
 #[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
