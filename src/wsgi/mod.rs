@@ -4,6 +4,8 @@
 #![allow(dead_code, unused_imports)]
 
 mod dispatch;
+mod environ;
 mod frame;
+mod response;
 mod slot;
 mod worker;
