@@ -5,12 +5,7 @@ mod recycling;
 mod reloading;
 mod workers;
 
-use std::{
-    ffi::OsString,
-    ops::RangeInclusive,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use tokio::signal::unix::SignalKind;
 
@@ -89,6 +84,16 @@ impl Builder {
     ///
     /// If there is no tokio runtime around it, with time and I/O enabled.
     pub async fn spawn(self) -> Result<WsgiContainer, SpawnError> {
-        supervisor::spawn(self).await
+        let _ = supervisor::spawn(
+            &self.processes,
+            super::supervisor::Requests {
+                environ: &[],
+                timeout: Duration::ZERO,
+                queue: 1,
+                queue_timeout: Duration::ZERO,
+            },
+        )
+        .await?;
+        Ok(WsgiContainer)
     }
 }

@@ -109,9 +109,8 @@ impl SpawnError {
     }
 
     pub(super) fn timeout(application: &str, after: Duration, output: Vec<String>) -> Self {
-        let sentence = format!(
-            "a worker for the application {application:?} was not ready within {after:?}"
-        );
+        let sentence =
+            format!("a worker for the application {application:?} was not ready within {after:?}");
         Inner {
             output,
             ..Self::new(SpawnErrorKind::Timeout, sentence)

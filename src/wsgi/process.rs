@@ -181,7 +181,10 @@ impl Started {
     /// The handle, and what has to be run for as long as the process does: it boots it, signals it, and
     /// gives its status when it has ended and, if that did not take long, all it wrote was read.
     pub(super) fn tend(self) -> (Process, impl Future<Output = io::Result<ExitStatus>> + Send) {
-        let (tether, orders) = (Arc::clone(&self.process.tether), Arc::clone(&self.process.orders));
+        let (tether, orders) = (
+            Arc::clone(&self.process.tether),
+            Arc::clone(&self.process.orders),
+        );
         let Self {
             process,
             mut group,

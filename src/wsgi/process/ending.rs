@@ -18,13 +18,16 @@ const HEARD_OUT: Duration = Duration::from_millis(500);
 pub(super) async fn wait(group: &mut Group) -> io::Result<ExitStatus> {
     #[cfg(not(target_os = "openbsd"))]
     {
-        is_dead(group.id).await?;
+        if let Err(error) = is_dead(group.id).await {
+            group.is_reaped = true;
+            return Err(error);
+        }
         // The child is not reaped yet, so the group's number is still its own.
         group.kill();
     }
-    let status = group.child.wait().await?;
+    let status = group.child.wait().await;
     group.is_reaped = true;
-    Ok(status)
+    status
 }
 
 /// Waits until the child has ended, and leaves it to be reaped.
@@ -41,7 +44,7 @@ async fn is_dead(id: rustix::process::Pid) -> io::Result<()> {
             Ok(Some(_)) => return Ok(()),
             Ok(None) => {}
             Err(rustix::io::Errno::INTR) => continue,
-            // Somebody else reaped it: there is nothing more to learn.
+            // Somebody else in this process reaped it: there is nothing more to learn.
             Err(error) => return Err(error.into()),
         }
         children.recv().await;

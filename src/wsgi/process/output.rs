@@ -59,7 +59,11 @@ pub(super) async fn follow(
     let mut lines = Lines::default();
     let say = |line: &str| {
         tail.push(line);
-        let Source { worker, pid, stream } = source;
+        let Source {
+            worker,
+            pid,
+            stream,
+        } = source;
         tracing::info!(target: "tower_gateway::wsgi::worker", worker, pid, stream, "{line}");
     };
     loop {

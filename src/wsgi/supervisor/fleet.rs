@@ -16,6 +16,8 @@ mod scaling;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use self::{backoff::Backoff, member::Member, scaling::Scaling};
@@ -159,6 +161,21 @@ impl Fleet {
         self.stage != Stage::Up
     }
 
+    pub(in crate::wsgi) fn is_stopped(&self) -> bool {
+        self.stage == Stage::Stopped
+    }
+
+    /// Whether requests go to anybody.
+    pub(in crate::wsgi) fn serves(&self) -> bool {
+        self.members.iter().any(Member::serves)
+    }
+
+    /// How long the next boot has to wait, if it has to.
+    pub(in crate::wsgi) fn retry_in(&self, now: Instant) -> Duration {
+        let until = self.backoff.until().filter(|_| self.coming.is_none());
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
     /// Whether boots fail, and the next one has to wait.
     pub(in crate::wsgi) fn is_backing_off(&self) -> bool {
         self.stage == Stage::Up && self.backoff.is_failing()
@@ -240,7 +257,10 @@ impl Fleet {
     }
 
     fn did_not_come_up(&mut self, id: Id, generation: u32, now: Instant, out: &mut Vec<Action>) {
-        if self.coming.is_some_and(|coming| coming.generation == generation) {
+        if self
+            .coming
+            .is_some_and(|coming| coming.generation == generation)
+        {
             out.push(Action::Broken { generation, id });
             self.give_up_what_comes(now, out);
         } else {
@@ -299,13 +319,7 @@ impl Fleet {
 
     // ## Ready => Leaving, and what else is seen only by looking
 
-    fn looked(
-        &mut self,
-        facts: &[Facts],
-        demand: Demand,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
+    fn looked(&mut self, facts: &[Facts], demand: Demand, now: Instant, out: &mut Vec<Action>) {
         for facts in facts {
             let rules = self.rules.clone();
             let may_recycle = self.may_recycle();

@@ -68,7 +68,9 @@ mod tests {
         let start = Instant::now();
         let mut backoff = Backoff::default();
         assert_eq!(backoff.until(), None);
-        let pauses = [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000];
+        let pauses = [
+            100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000,
+        ];
         for pause in pauses {
             backoff.failed(start);
             assert_eq!(backoff.until(), Some(start + Duration::from_millis(pause)));

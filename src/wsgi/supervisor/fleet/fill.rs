@@ -2,10 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{
-    Action, Coming, Fleet, Stage, State, Why, drain, kill,
-    member::Member,
-};
+use super::{Action, Coming, Fleet, Stage, State, Why, drain, kill, member::Member};
 
 /// How long a fleet that stops waits for processes that were sent SIGKILL. What the kernel does not
 /// let go of then (a file system that hangs) is nothing to wait for.
@@ -252,11 +249,13 @@ impl Fleet {
             let generation = self.boots_of();
             let rules = &self.rules;
             let random = &mut self.random;
-            let max_requests = rules.max_requests.map(|bound| {
-                bound.limit.saturating_add(random.u64(..=bound.jitter))
-            });
+            let max_requests = rules
+                .max_requests
+                .map(|bound| bound.limit.saturating_add(random.u64(..=bound.jitter)));
             let max_lifetime = rules.max_lifetime.map(|bound| {
-                bound.limit.saturating_add(bound.jitter.mul_f64(random.f64()))
+                bound
+                    .limit
+                    .saturating_add(bound.jitter.mul_f64(random.f64()))
             });
             self.members.push(Member {
                 id,

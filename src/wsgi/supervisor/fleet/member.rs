@@ -106,7 +106,9 @@ impl Member {
     /// Why it should be replaced when that costs nothing.
     pub(super) fn has_worked_enough(&self, facts: &Facts, rules: &Rules) -> Option<Why> {
         let over = |value: Option<u64>, limit: Option<u64>| {
-            value.zip(limit).is_some_and(|(value, limit)| value >= limit)
+            value
+                .zip(limit)
+                .is_some_and(|(value, limit)| value >= limit)
         };
         if over(Some(facts.requests), self.max_requests) {
             return Some(Why::MaxRequests);
