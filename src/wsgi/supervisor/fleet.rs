@@ -214,7 +214,11 @@ impl Fleet {
             let since = member.ready_since();
             let probation = since.filter(|since| self.backoff.is_on_probation(*since));
             let probation = probation.map(|since| since + backoff::PROBATION);
-            [member.due(&self.rules), expires, probation]
+            let unkillable = match (self.stage, member.state) {
+                (Stage::Stopping, State::Killed { since }) => Some(since + fill::UNKILLABLE),
+                _ => None,
+            };
+            [member.due(&self.rules), expires, probation, unkillable]
         });
         let is_short = self.is_short().then(|| self.backoff.until());
         dates.flatten().chain(is_short.flatten()).min()
