@@ -4,7 +4,7 @@
 //! it back when the piece is sent: that takes longer than reading the piece.
 
 use std::{
-    mem,
+    fmt, mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -55,6 +55,14 @@ impl Chunk {
             CHUNK => Bytes::from_owner(self),
             _ => Bytes::from(mem::take(&mut self.buffer)),
         }
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunk")
+            .field("length", &self.length)
+            .finish()
     }
 }
 

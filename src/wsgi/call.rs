@@ -18,13 +18,13 @@ use super::{
     dispatch::Dispatch,
     frame::{self, BadFrame, HEADER, Header, Kind},
     response::{self, BadHead, Head},
-    slot::{Slot, Unsendable, is_read_at_once},
+    seen::Open,
+    slot::{Slot, is_read_at_once},
     upload::{More, Upload},
 };
 use crate::{
     Error, ErrorKind,
     body::chunk::{CHUNK, Chunk},
-    semantics::cgi::Meta,
 };
 
 /// A request on a slot.
@@ -33,6 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Call {
     slot: Slot,
+    _busy: Option<Open>,
     upload: Upload,
     /// How much of the request's body the worker waits for.
     wants: Option<u16>,
@@ -58,12 +59,11 @@ pub(super) struct Call {
 pub(super) enum Answer {
     /// The body is to come, or is here.
     Head(Head),
-    /// This much of this file is the body.
+    /// The body is in a file: from where, and how long.
     File {
         head: Head,
         file: File,
-        offset: u64,
-        length: u64,
+        body: (u64, u64),
     },
     /// There is none: a traceback.
     Exception(Bytes),
@@ -85,21 +85,17 @@ pub(super) struct Failure {
 }
 
 impl Call {
-    /// Has a request written to this slot.
+    /// A request is about to be sent to this slot, to which it is written already.
     pub(super) fn new(
         mut slot: Slot,
-        meta: &Meta<'_>,
         upload: Upload,
         timeout: Duration,
-    ) -> Result<Self, Unsendable> {
-        let written = match upload.inline() {
-            Some(body) => slot.write_request(meta, frame::INLINE, body),
-            None => slot.write_request(meta, frame::AWAY, Bytes::new()),
-        };
-        written?;
+        busy: Option<Open>,
+    ) -> Self {
         slot.quiet().limit(timeout);
-        Ok(Self {
+        Self {
             slot,
+            _busy: busy,
             upload,
             wants: None,
             piece: Bytes::new(),
@@ -111,7 +107,7 @@ impl Call {
             is_free: false,
             broken: None,
             timeout,
-        })
+        }
     }
 
     /// The request's body, which may be sent to another if [nothing was seen](Failure::was_unseen).
@@ -124,9 +120,12 @@ impl Call {
         self.is_over && self.piece.is_empty() && self.unread == 0
     }
 
-    /// Whether there is nothing left to come of the body but what is here.
-    pub(super) fn take_whole(&mut self) -> Option<Bytes> {
-        let is_whole = self.is_over && self.unread == 0 && self.broken.is_none();
+    /// The whole body, if it is here and as long as it was said to be.
+    pub(super) fn take_whole(&mut self, length: Option<u64>) -> Option<Bytes> {
+        let is_whole = self.is_over
+            && self.unread == 0
+            && self.broken.is_none()
+            && length.is_none_or(|length| length == self.piece.len() as u64);
         is_whole.then(|| mem::take(&mut self.piece))
     }
 
@@ -235,13 +234,8 @@ impl Call {
                 let head = self.head(header, bytes)?;
                 let numbers = mem::take(&mut self.piece);
                 self.settle();
-                let (file, offset, length) = passed(&numbers, descriptor)?;
-                Ok(Answer::File {
-                    head,
-                    file,
-                    offset,
-                    length,
-                })
+                let (file, body) = passed(&numbers, descriptor)?;
+                Ok(Answer::File { head, file, body })
             }
             Kind::Exception => {
                 let bytes = self.take(header);
@@ -471,7 +465,7 @@ impl Call {
 }
 
 /// The offset and the length of a body, and the file that it is in.
-fn passed(numbers: &[u8], descriptor: Option<OwnedFd>) -> Result<(File, u64, u64), Nonsense> {
+fn passed(numbers: &[u8], descriptor: Option<OwnedFd>) -> Result<(File, (u64, u64)), Nonsense> {
     let (offset, length) = numbers.split_at_checked(8).ok_or(Nonsense::Numbers)?;
     let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
     let (offset, length) = number(offset)
@@ -483,7 +477,7 @@ fn passed(numbers: &[u8], descriptor: Option<OwnedFd>) -> Result<(File, u64, u64
     if !metadata.is_file() || metadata.len() < end {
         return Err(Nonsense::NoFile);
     }
-    Ok((file, offset, length))
+    Ok((file, (offset, length)))
 }
 
 /// What an application could not say otherwise: a traceback.

@@ -21,7 +21,8 @@ use self::{
     output::Output,
 };
 use super::{
-    frame::{BadFrame, HEADER, Header, Kind},
+    frame::{self, BadFrame, HEADER, Header, Kind},
+    upload::Upload,
     worker::Worker,
 };
 use crate::{body::quiet::Quiet, semantics::cgi::Meta};
@@ -105,10 +106,13 @@ impl Slot {
     pub(super) fn write_request(
         &mut self,
         meta: &Meta<'_>,
-        flags: u8,
-        body: Bytes,
+        upload: &Upload,
     ) -> Result<(), Unsendable> {
-        self.0.output.request(meta, flags, body)
+        let output = &mut self.0.output;
+        match upload.inline() {
+            Some(body) => output.request(meta, frame::INLINE, body),
+            None => output.request(meta, frame::AWAY, Bytes::new()),
+        }
     }
 
     /// What it is sent next: more of the request's body, or its end.
