@@ -8,7 +8,10 @@ use std::{error, fmt};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::semantics::hop;
+use crate::semantics::{
+    accel, hop,
+    send_file::{SendsFiles, X_ACCEL_REDIRECT, X_SENDFILE},
+};
 
 #[cfg(test)]
 mod tests;
@@ -78,6 +81,28 @@ pub(super) fn parse(text: &Bytes) -> Result<Head, BadHead> {
         head.length = None;
     }
     Ok(head)
+}
+
+/// What a head says to a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// `X-Accel-Buffering`: whether the answer is read ahead of its client.
+    pub(super) is_buffered: Option<bool>,
+}
+
+/// Takes out what is for a gateway only: nginx's own fields, and what names a file that nobody outside
+/// sends.
+pub(super) fn prepare(headers: &mut HeaderMap, sends: SendsFiles) -> Told {
+    let is_buffered = accel::take_fields(headers, true);
+    for name in [X_ACCEL_REDIRECT, X_SENDFILE] {
+        if !sends.by(&name) && headers.remove(&name).is_some() {
+            tracing::warn!(
+                header = %name,
+                "an answer names a file that no layer outside sends: see StaticFiles::accel_redirect and ::sendfile"
+            );
+        }
+    }
+    Told { is_buffered }
 }
 
 /// `200 OK`. The phrase is not sent on: HTTP/2 has none, and RFC 9110 §15.1 lets it be replaced.
