@@ -1,7 +1,7 @@
 //! Python applications: this process starts, feeds, and supervises the workers that run them.
 
 // Until all rooms are there.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod body;
 mod builder {
@@ -32,3 +32,6 @@ mod worker;
 
 pub use self::service::{ResponseFuture, WsgiContainer};
 pub use crate::semantics::client::ForwardedHeaders;
+
+#[cfg(test)]
+mod tests;
