@@ -304,12 +304,17 @@ impl Peer {
         let numbers = [offset.to_le_bytes(), length.to_le_bytes()].concat();
         let flags = frame::FREE | frame::OVER;
         let bytes = frame_of(Kind::Pass, flags, 0, head.as_bytes(), &numbers);
+        self.send_with(&bytes, file).await;
+    }
+
+    /// Bytes, and a descriptor beside them.
+    pub(super) async fn send_with(&mut self, bytes: &[u8], file: impl AsFd) {
         soon(self.stream.writable()).await.unwrap();
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let descriptors = [file.as_fd()];
         assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
-        let buffers = [IoSlice::new(&bytes)];
+        let buffers = [IoSlice::new(bytes)];
         let sent = rustix::net::sendmsg(&self.stream, &buffers, &mut control, SendFlags::empty());
         assert_eq!(sent.unwrap(), bytes.len());
     }
