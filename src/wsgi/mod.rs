@@ -1,36 +1,31 @@
 //! Python applications: this process starts, feeds, and supervises the workers that run them.
 
-// Until all rooms are there.
-#![allow(dead_code, unused_imports, unreachable_pub)]
-
 mod body;
-mod builder {
-    mod requests;
-
-    pub(super) use self::requests::Requests;
-
-    /// A stub.
-    #[derive(Clone, Debug)]
-    #[must_use]
-    pub struct Builder {
-        requests: Requests,
-    }
-}
+mod builder;
 mod call;
 mod dispatch;
 mod environ;
+mod error;
 mod exchange;
 mod frame;
+mod handle;
+mod process;
 mod request;
 mod response;
 mod seen;
 mod service;
 mod slot;
+mod supervisor;
 mod traceback;
 mod upload;
 mod worker;
 
-pub use self::service::{ResponseFuture, WsgiContainer};
+pub use self::{
+    builder::Builder,
+    error::{SpawnError, SpawnErrorKind},
+    handle::{Handle, State, Status, WorkerState, WorkerStatus},
+    service::{ResponseFuture, WsgiContainer},
+};
 pub use crate::semantics::client::ForwardedHeaders;
 
 #[cfg(test)]

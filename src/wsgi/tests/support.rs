@@ -33,11 +33,12 @@ use tower::ServiceExt;
 use crate::{
     Body, BoxError, Error,
     wsgi::{
-        WsgiContainer,
+        Handle, WsgiContainer,
         builder::Requests,
         dispatch::Dispatch,
         frame::{self, HEADER, Header, Kind},
         slot::Slot,
+        supervisor::desk::desk,
         worker::Worker,
     },
 };
@@ -66,7 +67,9 @@ impl Bench {
         let wake = Arc::new(Notify::new());
         let dispatch = Dispatch::new(config.queue, config.queue_timeout, Arc::clone(&wake));
         let dispatch = Arc::new(dispatch);
-        let container = WsgiContainer::over(config, Arc::clone(&dispatch), "test:application");
+        let (front, _back) = desk();
+        let handle = Handle::new(front, Arc::clone(&dispatch));
+        let container = WsgiContainer::over(config, Arc::clone(&dispatch), "test:app", handle);
         Self {
             container,
             dispatch,
