@@ -427,7 +427,7 @@ impl Call {
     }
 
     fn ended(&mut self) -> Failure {
-        self.slot.worker().lost_slot();
+        self.slot.lost();
         let reason = match self.was_heard {
             false => "the worker closed the connection without an answer",
             true => "the worker closed the connection before the end of its answer",
@@ -438,7 +438,7 @@ impl Call {
     }
 
     fn broke_off(&mut self, error: io::Error) -> Failure {
-        self.slot.worker().lost_slot();
+        self.slot.lost();
         // There were bytes in the connection that the worker had not read, or never will. They
         // are a part of the request, as it was sent nothing else.
         let is_unread = matches!(
@@ -452,8 +452,7 @@ impl Call {
     }
 
     fn nonsense(&mut self, nonsense: Nonsense) -> Failure {
-        let worker = self.slot.worker();
-        worker.lost_slot();
+        self.slot.lost();
         Error::new(ErrorKind::UpstreamProtocol)
             .with_source(nonsense)
             .into()

@@ -48,6 +48,8 @@ struct Connection {
     number: u16,
     /// Whether it has a request.
     is_busy: bool,
+    /// Whether the worker let go of it.
+    is_lost: bool,
     input: Input,
     output: Output,
     /// How long the worker may be quiet. It is kept from request to request: a timer that is set
@@ -58,11 +60,13 @@ struct Connection {
 impl Slot {
     /// A connection over which a worker has said hello: as its slot `number`.
     pub(super) fn new(stream: UnixStream, number: u16, worker: Arc<Worker>) -> Self {
+        worker.dialled(number);
         Self(Box::new(Connection {
             stream,
             worker,
             number,
             is_busy: false,
+            is_lost: false,
             input: Input::new(),
             output: Output::default(),
             quiet: Quiet::new(Duration::MAX),
@@ -81,6 +85,12 @@ impl Slot {
     pub(super) fn began(&mut self) {
         self.0.is_busy = true;
         self.0.worker.began();
+    }
+
+    /// The worker let go of it, or is at odds with what crosses: it dials again, or has exited.
+    pub(super) fn lost(&mut self) {
+        self.0.is_lost = true;
+        self.0.worker.lost_slot();
     }
 
     /// It has none any more.
@@ -224,8 +234,12 @@ fn poll_read(
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if self.0.is_busy {
-            self.0.worker.ended();
+        let connection = &*self.0;
+        if connection.is_busy {
+            connection.worker.ended();
         }
+        connection
+            .worker
+            .hung_up(connection.number, connection.is_lost);
     }
 }

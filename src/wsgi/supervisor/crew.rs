@@ -6,6 +6,7 @@ use super::{
     super::{SpawnError, process::Process, slot::Slot, worker::Worker},
     fleet::Id,
     listener::About,
+    template::Fork,
 };
 
 /// All workers that have a process, or had one a moment ago.
@@ -13,8 +14,8 @@ pub(super) type Crew = BTreeMap<Id, Entry>;
 
 #[derive(Debug, Default)]
 pub(super) struct Entry {
-    /// `None` if it could not be started.
-    pub(super) process: Option<Process>,
+    /// `None` if it could not be started, or is not yet.
+    pub(super) body: Option<Body>,
     pub(super) worker: Option<Arc<Worker>>,
     pub(super) about: Option<About>,
     pub(super) memory: Option<u64>,
@@ -25,6 +26,15 @@ pub(super) struct Entry {
     duty: Duty,
     /// Why it did not come up.
     pub(super) failure: Option<SpawnError>,
+}
+
+/// Whose process it is.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// A child of this process.
+    Child(Process),
+    /// A child of a template.
+    Fork(Fork),
 }
 
 /// What is done with a slot that dials.
@@ -70,11 +80,17 @@ impl Entry {
             .for_each(Slot::stop);
     }
 
+    /// Whether it was told to end.
+    pub(super) fn is_retired(&self) -> bool {
+        self.duty == Duty::Ends
+    }
+
     /// The last lines that it wrote.
     pub(super) fn output(&self) -> Vec<String> {
-        let process = self.process.as_ref();
-        process
-            .map(|process| process.tail.lines())
-            .unwrap_or_default()
+        let tail = self.body.as_ref().map(|body| match body {
+            Body::Child(process) => &process.tail,
+            Body::Fork(fork) => &fork.tail,
+        });
+        tail.map(|tail| tail.lines()).unwrap_or_default()
     }
 }

@@ -45,7 +45,7 @@ pub(super) enum Opening {
     Bye { worker: Arc<Worker> },
     /// A worker, or a template, could not load the application. It lives until the stream is closed.
     No {
-        id: u32,
+        who: Who,
         reason: String,
         stream: UnixStream,
     },
@@ -146,12 +146,12 @@ async fn open(
         }
         (Kind::Bye, Some(Who::Worker(worker))) => Ok(Opening::Bye { worker }),
         (Kind::No, Some(who)) => {
-            let id = match who {
-                Who::Worker(worker) => worker.id,
-                Who::Template(id) => id,
-            };
             let reason = text(&said["reason"]);
-            Ok(Opening::No { id, reason, stream })
+            Ok(Opening::No {
+                who,
+                reason,
+                stream,
+            })
         }
         (Kind::Template, Some(Who::Template(id))) => Ok(Opening::Template { id, stream }),
         (_, None) => Err(refused("it is of a process that is no worker")),

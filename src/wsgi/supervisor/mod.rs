@@ -4,14 +4,18 @@
 //! something, it has become later), asks the [`fleet`], which is pure, what is to be done, and does that.
 
 mod actor;
+mod children;
 mod crew;
 pub(super) mod desk;
 pub(super) mod fleet;
 mod listener;
+mod look;
 mod memory;
 mod plan;
 mod seen;
+mod template;
 mod watch;
+mod wishes;
 
 use std::{sync::Arc, time::Duration};
 
@@ -86,6 +90,7 @@ pub(super) async fn spawn(
         Arc::clone(&known),
         heard,
     ));
+    let (said, sayings) = mpsc::channel(16);
     let wake = Arc::new(Notify::new());
     let dispatch = Arc::new(Dispatch::new(
         requests.queue,
@@ -107,6 +112,10 @@ pub(super) async fn spawn(
         crew: crew::Crew::default(),
         processes: JoinSet::new(),
         openings,
+        preload: processes.preload,
+        templates: template::Templates::default(),
+        sayings,
+        said,
         reload,
         wake,
         desk: back,

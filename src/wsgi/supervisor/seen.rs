@@ -64,6 +64,28 @@ impl Seen {
         );
     }
 
+    pub(super) fn template(&self, pid: u32, generation: u32) {
+        tracing::info!(
+            application = &*self.application,
+            pid,
+            generation,
+            "template starts: it imports the application for all workers"
+        );
+    }
+
+    pub(super) fn template_ended(&self, pid: u32, generation: u32, how: &str, is_expected: bool) {
+        let application = &*self.application;
+        match is_expected {
+            true => tracing::info!(application, pid, generation, "template {how}"),
+            false => tracing::warn!(
+                application,
+                pid,
+                generation,
+                "template {how}; its workers go on, and another one is started for the next"
+            ),
+        }
+    }
+
     // ## Starting => Ready
     pub(super) fn ready(&self, worker: Option<&Worker>) {
         if let Some(worker) = worker {
@@ -124,16 +146,27 @@ impl Seen {
         }
     }
 
-    // ## any => Killed
-    pub(super) fn killed(&mut self, worker: Option<&Worker>) {
-        self.counts.killed += 1;
-        if let Some(worker) = worker {
-            let (worker, pid) = (worker.id, worker.pid);
+    // ## (Starting | Draining) => Killed
+    pub(super) fn killed(&mut self, worker: Option<&Worker>, was_retired: bool) {
+        let Some(worker) = worker else {
+            return;
+        };
+        let application = &*self.application;
+        let (worker, pid) = (worker.id, worker.pid);
+        if was_retired {
+            self.counts.killed += 1;
             tracing::warn!(
-                application = &*self.application,
+                application,
                 worker,
                 pid,
-                "worker is killed"
+                "worker is killed: it did not end in time"
+            );
+        } else {
+            tracing::info!(
+                application,
+                worker,
+                pid,
+                "worker is killed: it is not to come up"
             );
         }
     }
