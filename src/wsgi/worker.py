@@ -200,10 +200,10 @@ class Answer:
         if self.called:
             self.restart(exc_info)
         self.called = True
+        length = None
         try:
             # The quick way is for names and a status that were seen before. Whatever it stumbles over is looked at again.
             parts = [status]
-            length = None
             for pair in headers:
                 name, value = pair
                 if type(pair) is not tuple:
@@ -219,6 +219,8 @@ class Answer:
                     or bodiless and length is not None):
                 raise ValueError
         except Exception:
+            head = None
+        if head is None:
             head, length, bodiless = examine(status, headers)
         self.head = head
         self.length = length
@@ -318,6 +320,8 @@ class Answer:
         """Sends the body but for its last frame: gives that frame's kind, head, and data."""
         if isinstance(result, (bytes, str)) or not hasattr(result, '__iter__') and not hasattr(result, '__getitem__'):
             raise Wrong('the application must return an iterable of bytes, such as [b"..."], not %s' % type(result).__name__)
+        if self.slot.gone:
+            raise BrokenPipeError
         chunks = result
         known = False
         if type(result) in (list, tuple):
@@ -398,6 +402,8 @@ class Answer:
             return self.tail(b'')
         if size < self.length:
             self.flags |= SHORT
+        if not min(size, self.length):
+            return self.tail(b'')
         self.slot.descriptor = descriptor
         return PASS, self.head, struct.pack('<QQ', offset, min(size, self.length))
 
@@ -440,11 +446,11 @@ class FileWrapper:
             return None
         buffered.flush()
         about = os.fstat(file.fileno())
-        offset = self.filelike.tell()
         # Files of /proc are regular and without a size, but not without content.
-        if not stat.S_ISREG(about.st_mode) or about.st_size <= offset:
+        if not stat.S_ISREG(about.st_mode) or not about.st_size:
             return None
-        return file.fileno(), offset, about.st_size - offset
+        offset = self.filelike.tell()
+        return file.fileno(), offset, max(0, about.st_size - offset)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
