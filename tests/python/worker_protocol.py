@@ -795,6 +795,12 @@ class Input(Case):
         self.begin('kept["input"] = env["wsgi.input"]\nresult = hello(environ, start_response)', away=True)
         Answer(self.connection)
         self.assertWrong(self.run_there('kept["input"].read()'), 'OSError: [Errno 9] wsgi.input: the request is over')
+        # Least of all from the connection after it.
+        self.begin('kept["input"] = env["wsgi.input"]\nkept["input"].read(1)\nresult = hello(environ, start_response)', away=True)
+        self.connection.frame()
+        self.redial()
+        for away in False, True:
+            self.assertWrong(self.run_there('kept["input"].read()', away=away), 'OSError: [Errno 9] wsgi.input: the request is over')
 
     @unittest.skipUnless(LINUX, 'needs /proc')
     def test_no_descriptor_stays(self):
