@@ -787,7 +787,14 @@ mod gateway {
                 "no_such_module",
             ),
             (
-                &[LISTEN[0], LISTEN[1], "--wsgi", "/=json:dumps", "--python", "no_such_python"],
+                &[
+                    LISTEN[0],
+                    LISTEN[1],
+                    "--wsgi",
+                    "/=json:dumps",
+                    "--python",
+                    "no_such_python",
+                ],
                 "no_such_python",
             ),
             (&[LISTEN[0], LISTEN[1], "--workers", "0"], "--workers 0"),
