@@ -129,6 +129,8 @@ pub mod serve;
 pub mod spool_requests;
 #[cfg(feature = "static-files")]
 pub mod static_files;
+#[cfg(all(feature = "wsgi", unix))]
+pub mod wsgi;
 
 #[cfg(feature = "concurrency-limit")]
 pub use self::concurrency_limit::ConcurrencyLimit;

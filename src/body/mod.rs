@@ -25,7 +25,7 @@ pub(crate) mod answer;
 #[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub mod buffer;
 #[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
-mod chunk;
+pub(crate) mod chunk;
 mod drain;
 #[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
 pub(crate) mod file;

@@ -4,6 +4,8 @@
 //! The layers of this crate call them; they are public for those who write a layer of their own.
 
 #[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
+pub(crate) mod accel;
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub mod cgi;
 #[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub(crate) mod client;
