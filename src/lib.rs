@@ -142,6 +142,8 @@ pub use self::path_dispatch::PathDispatch;
 pub use self::spool_requests::SpoolRequests;
 #[cfg(feature = "static-files")]
 pub use self::static_files::StaticFiles;
+#[cfg(all(feature = "wsgi", unix))]
+pub use self::wsgi::WsgiContainer;
 pub use self::{
     body::Body,
     error::{BoxError, Error, ErrorKind, Fault},

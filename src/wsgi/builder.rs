@@ -3,12 +3,14 @@
 mod application;
 mod recycling;
 mod reloading;
+mod requests;
 mod workers;
 
 use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use tokio::signal::unix::SignalKind;
 
+pub(super) use self::requests::Requests;
 use super::{SpawnError, WsgiContainer, supervisor};
 
 /// A Python application that is to be run, and how. See the [module docs](super) for an example.
@@ -16,6 +18,7 @@ use super::{SpawnError, WsgiContainer, supervisor};
 #[must_use = "a container does not run before it is spawned"]
 pub struct Builder {
     pub(super) processes: Processes,
+    pub(super) requests: Requests,
 }
 
 /// What is said of the workers' processes.
@@ -64,6 +67,7 @@ impl Builder {
                 reload_signal: None,
                 watched: None,
             },
+            requests: Requests::default(),
         }
     }
 
@@ -84,16 +88,18 @@ impl Builder {
     ///
     /// If there is no tokio runtime around it, with time and I/O enabled.
     pub async fn spawn(self) -> Result<WsgiContainer, SpawnError> {
-        let _ = supervisor::spawn(
-            &self.processes,
-            super::supervisor::Requests {
-                environ: &[],
-                timeout: Duration::ZERO,
-                queue: 1,
-                queue_timeout: Duration::ZERO,
-            },
-        )
-        .await?;
-        Ok(WsgiContainer)
+        let Self {
+            processes,
+            requests,
+        } = self;
+        let needed = supervisor::Requests {
+            environ: &requests.environ,
+            timeout: requests.timeout,
+            queue: requests.queue,
+            queue_timeout: requests.queue_timeout,
+        };
+        let (dispatch, handle) = supervisor::spawn(&processes, needed).await?;
+        let application = &processes.application;
+        Ok(WsgiContainer::over(requests, dispatch, application, handle))
     }
 }

@@ -15,7 +15,8 @@ use tower_service::Service;
 use tracing::Instrument;
 
 use super::{
-    builder::Requests,
+    Handle,
+    builder::{Builder, Requests},
     dispatch::Dispatch,
     exchange,
     seen::{Seen, Tally},
@@ -28,6 +29,8 @@ use crate::{Body, BoxError, body::answer};
 #[derive(Clone, Debug)]
 pub struct WsgiContainer {
     shared: Arc<Shared>,
+    // Not among what requests share: one that lasts does not keep a container.
+    handle: Handle,
 }
 
 /// What all requests of a container have in common.
@@ -39,14 +42,36 @@ pub(super) struct Shared {
 }
 
 impl WsgiContainer {
+    /// An application that is to be run, as `module:callable`: `config.wsgi:application`.
+    ///
+    /// As Gunicorn takes it: `module` is short for `module:application`, and a call with literal arguments
+    /// makes the application (`app:create_app("production")`). Whether it can be meant is found out by
+    /// [`spawn`](Builder::spawn).
+    #[allow(clippy::new_ret_no_self)]
+    pub fn new(application: impl Into<String>) -> Builder {
+        Builder::new(application.into())
+    }
+
+    /// What is done with the container while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     /// Sends requests to the slots of `dispatch`.
-    pub(super) fn over(config: Requests, dispatch: Arc<Dispatch>, application: &str) -> Self {
+    pub(super) fn over(
+        config: Requests,
+        dispatch: Arc<Dispatch>,
+        application: &str,
+        handle: Handle,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 config,
                 dispatch,
                 tally: Tally::new(application),
             }),
+            handle,
         }
     }
 }
