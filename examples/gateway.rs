@@ -8,7 +8,9 @@
 //! serves files below `/static` itself and hands the rest to Gunicorn at port 8001. `--help`
 //! lists the flags. SIGTERM and Ctrl-C drain: what runs is finished within 30 seconds.
 
-use std::{convert::Infallible, process::ExitCode, time::Duration};
+use std::{
+    convert::Infallible, num::ParseIntError, process::ExitCode, str::FromStr, time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -82,7 +84,7 @@ struct Wsgi {
     applications: Vec<(String, String)>,
     directory: Option<String>,
     python: Option<String>,
-    workers: Option<u16>,
+    workers: Option<usize>,
     threads: Option<u16>,
     timeout: Option<Duration>,
 }
@@ -157,13 +159,17 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
 }
 
 /// How many of something there are to be: one at least.
-fn number(flag: &str, arguments: &mut lexopt::Parser) -> Result<u16, BoxError> {
+fn number<N>(flag: &str, arguments: &mut lexopt::Parser) -> Result<N, BoxError>
+where
+    N: FromStr<Err = ParseIntError> + Default + PartialEq,
+{
     use lexopt::ValueExt;
 
-    match arguments.value()?.parse()? {
-        0 => Err(format!("{flag} 0 would be nobody").into()),
-        number => Ok(number),
+    let number: N = arguments.value()?.parse()?;
+    if number == N::default() {
+        return Err(format!("{flag} 0 would be nobody").into());
     }
+    Ok(number)
 }
 
 /// `PREFIX=VALUE`.

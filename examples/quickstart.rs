@@ -15,7 +15,10 @@
 //! Another address can be given as the first argument; port 0 picks a free one. Without, it is
 //! port 8000, or a free one if that is taken.
 
-use std::env;
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
 
 use tokio::{net::TcpListener, signal};
 use tower::ServiceBuilder;
@@ -29,7 +32,11 @@ const BOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/board");
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     // What the workers print and log comes as `tracing` events, with the number of the worker.
-    tracing_subscriber::fmt().without_time().init();
+    tracing_subscriber::fmt()
+        .without_time()
+        .with_target(false)
+        .with_ansi(io::stdout().is_terminal())
+        .init();
     let listener = match env::args().nth(1) {
         Some(address) => TcpListener::bind(address).await?,
         None => match TcpListener::bind("127.0.0.1:8000").await {
