@@ -11,7 +11,10 @@
 //!               │
 //!         ConcurrencyLimit      how much work is let in, and what the rest is told
 //!               │
-//!         GatewayProxy          the rest: to Gunicorn, uWSGI, Tornado, or any HTTP server
+//!         ┌─────┴──────────────────────┐
+//!   GatewayProxy                 WsgiContainer
+//!   the rest goes to Gunicorn,   or to Python workers that this
+//!   uWSGI, or any HTTP server    process starts, feeds, supervises
 //! ```
 //!
 //! Each layer stands alone, and is useful alone, in any hyper or axum service. Together:
@@ -91,7 +94,8 @@
 //! | `http2` | `h2c://` upstreams; with `tls` also `h2://` |
 //! | `compression` | `StaticFiles::compress`: files compressed once each, in the background |
 //! | `embed` | `static_files::EmbeddedFiles`: files in the program, by rust-embed |
-//! | `metrics` | what `StaticFiles`, `PathDispatch`, `GatewayProxy` and `ConcurrencyLimit` count, told to the `metrics` facade |
+//! | `metrics` | what `StaticFiles`, `PathDispatch`, `GatewayProxy`, `ConcurrencyLimit` and `WsgiContainer` count, told to the `metrics` facade |
+//! | `wsgi` | `WsgiContainer`: Python workers in place of an application server; Unix |
 //! | `serve` | a small server for a stack |
 //! | `axum` | reads axum's `ConnectInfo` and `OriginalUri` |
 //! | `full` | everything |
@@ -125,6 +129,8 @@ pub mod serve;
 pub mod spool_requests;
 #[cfg(feature = "static-files")]
 pub mod static_files;
+#[cfg(all(feature = "wsgi", unix))]
+pub mod wsgi;
 
 #[cfg(feature = "concurrency-limit")]
 pub use self::concurrency_limit::ConcurrencyLimit;
@@ -136,6 +142,8 @@ pub use self::path_dispatch::PathDispatch;
 pub use self::spool_requests::SpoolRequests;
 #[cfg(feature = "static-files")]
 pub use self::static_files::StaticFiles;
+#[cfg(all(feature = "wsgi", unix))]
+pub use self::wsgi::WsgiContainer;
 pub use self::{
     body::Body,
     error::{BoxError, Error, ErrorKind, Fault},

@@ -27,3 +27,5 @@ mod support;
 mod tidy;
 #[cfg(feature = "full")]
 mod together;
+#[cfg(all(feature = "wsgi", unix))]
+mod wsgi;
