@@ -1207,8 +1207,12 @@ else:
 class Loading(unittest.TestCase):
     def refused(self, application, modules=None, source=WORKER, **config):
         with Gateway(application, source, modules, **config) as gateway:
-            kind, flags, number, first, second = gateway.accept().opening
+            connection = gateway.accept()
+            kind, flags, number, first, second = connection.opening
             self.assertEqual((kind, flags, number, second), ('N', 0, 0, b''))
+            # It waits until it was heard.
+            self.assertIsNone(gateway.process.poll())
+            connection.close()
             told = json.loads(first)
             self.assertEqual((told['worker'], told['pid'], sorted(told)), (3, gateway.process.pid, ['pid', 'reason', 'worker']))
             self.assertEqual(gateway.wait(), 3)
@@ -1382,7 +1386,9 @@ result = [json.dumps([os.getpid(), imported_in, os.getpgrp(), gc.get_freeze_coun
 
     def test_what_cannot_be_imported_is_told(self):
         with Gateway('nix:app', template=True) as gateway:
-            self.assertEqual(gateway.accept().opening[0], 'N')
+            connection = gateway.accept()
+            self.assertEqual(connection.opening[0], 'N')
+            connection.close()
             self.assertEqual(gateway.wait(), 3)
 
     def test_several_orders_at_once(self):
