@@ -67,7 +67,7 @@ impl Bench {
         let wake = Arc::new(Notify::new());
         let dispatch = Dispatch::new(config.queue, config.queue_timeout, Arc::clone(&wake));
         let dispatch = Arc::new(dispatch);
-                let handle = Handle::new(Front::alone(), Arc::clone(&dispatch));
+        let handle = Handle::new(Front::alone(), Arc::clone(&dispatch));
         let container = WsgiContainer::over(config, Arc::clone(&dispatch), "test:app", handle);
         Self {
             container,
