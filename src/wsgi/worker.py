@@ -5,7 +5,9 @@ crosses them is described in frames.md; what an application may do and must be g
 quoted where they are obeyed. Standard library only, CPython 3.9 and later; the syntax is older, so that what is older yet
 can be told so.
 
-boot.py sets three globals: `source` (this text), `__file__` (its name in tracebacks), and `config` (JSON, see `main`).
+`python -c` is given boot.py, which reads this text and the configuration from standard input, each after its length, and sets
+three globals: `source` (this text), `__file__` (its name in tracebacks), and `config` (JSON). What then is left of standard input
+is the tether: its other end is the gateway's for as long as that lives.
 """
 
 import array
@@ -200,10 +202,10 @@ class Answer:
         if self.called:
             self.restart(exc_info)
         self.called = True
+        length = None
         try:
             # The quick way is for names and a status that were seen before. Whatever it stumbles over is looked at again.
             parts = [status]
-            length = None
             for pair in headers:
                 name, value = pair
                 if type(pair) is not tuple:
@@ -219,6 +221,8 @@ class Answer:
                     or bodiless and length is not None):
                 raise ValueError
         except Exception:
+            head = None
+        if head is None:
             head, length, bodiless = examine(status, headers)
         self.head = head
         self.length = length
@@ -279,13 +283,12 @@ class Answer:
             close = getattr(result, 'close', None)
             kind, head, data = self.body(result)
             self.flags |= OVER
-            if close is None or type(result) is types.GeneratorType and result.gi_frame is None:
+            if close is None or type(result) is types.GeneratorType and result.gi_frame is None:  # It has nothing to close.
                 return self.slot.send(kind, self.flags | FREE, head, data, True)
             self.slot.send(kind, self.flags, head, data)
         except BaseException as error:
             return self.fail(error, self.ended(close))
-        trouble = self.ended(close)
-        return frame(END, FREE, 0, trouble)
+        return frame(END, FREE, 0, self.ended(close))
 
     def ended(self, close):
         """"If the iterable returned by the application has a close() method, the server or gateway must call that method upon
@@ -316,11 +319,12 @@ class Answer:
 
     def body(self, result):
         """Sends the body but for its last frame: gives that frame's kind, head, and data."""
-        if isinstance(result, (bytes, str)) or not hasattr(result, '__iter__') and not hasattr(result, '__getitem__'):
-            raise Wrong('the application must return an iterable of bytes, such as [b"..."], not %s' % type(result).__name__)
+        if self.slot.gone:
+            raise BrokenPipeError
         chunks = result
         known = False
-        if type(result) in (list, tuple):
+        kind = type(result)
+        if kind is list or kind is tuple:
             total = 0
             for chunk in result:
                 total += len(checked(chunk))
@@ -329,13 +333,15 @@ class Answer:
                 known = True
             elif self.head is not None and self.sent is None:
                 self.promise(total)
-        elif type(result) is FileWrapper and self.sent is None:
+        elif kind is FileWrapper and self.sent is None:
             # "The actual implementation of any platform-specific file handling must occur after the application returns, and
             # the server or gateway checks to see if a wrapper object was returned."
             found = result.place()
             if found is not None:
                 return self.file(*found)
-        elif hasattr(type(result), '__len__'):
+        elif isinstance(result, (bytes, str)) or not hasattr(kind, '__iter__') and not hasattr(kind, '__getitem__'):
+            raise Wrong('the application must return an iterable of bytes, such as [b"..."], not %s' % kind.__name__)
+        elif hasattr(kind, '__len__'):
             # "If the application does not call the write() callable, and returns an iterable whose len() is 1, then the server
             # can automatically determine Content-Length by taking the length of the first bytestring yielded"
             known = len(result) == 1
@@ -355,8 +361,9 @@ class Answer:
                 room = self.length - (self.sent or 0)
                 if len(chunk) > room:
                     self.flags |= LONG
-                if len(chunk) >= room:
-                    return self.tail(memoryview(chunk)[:room])
+                    chunk = memoryview(chunk)[:room]
+                if len(chunk) == room:
+                    return self.tail(chunk)
             self.put(chunk)
         self.started()
         if not self.bodiless and not self.method:
@@ -381,9 +388,11 @@ class Answer:
             self.head += b'\nContent-Length\n%d' % length
 
     def tail(self, data):
-        while len(data) > PIECE:
-            self.put(data[:PIECE])
-            data = data[PIECE:]
+        if len(data) > PIECE:
+            data = memoryview(data)
+            whole = (len(data) - 1) // PIECE * PIECE
+            self.put(data[:whole])
+            data = data[whole:]
         if self.sent is None:
             return ONE, self.head, data
         return (CHUNK if data else END), b'', data
@@ -398,6 +407,8 @@ class Answer:
             return self.tail(b'')
         if size < self.length:
             self.flags |= SHORT
+        if not min(size, self.length):
+            return self.tail(b'')
         self.slot.descriptor = descriptor
         return PASS, self.head, struct.pack('<QQ', offset, min(size, self.length))
 
@@ -440,11 +451,11 @@ class FileWrapper:
             return None
         buffered.flush()
         about = os.fstat(file.fileno())
-        offset = self.filelike.tell()
         # Files of /proc are regular and without a size, but not without content.
-        if not stat.S_ISREG(about.st_mode) or about.st_size <= offset:
+        if not stat.S_ISREG(about.st_mode) or not about.st_size:
             return None
-        return file.fileno(), offset, about.st_size - offset
+        offset = self.filelike.tell()
+        return file.fileno(), offset, max(0, about.st_size - offset)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -519,7 +530,6 @@ class Input(io.RawIOBase):
         except OSError:
             pass
         self.slot.gone = True
-        self.leave()
         raise ConnectionResetError(errno.ECONNRESET, 'wsgi.input: the client went away')
 
     def receive(self, buffers):
@@ -529,14 +539,15 @@ class Input(io.RawIOBase):
         for level, kind, data in extra:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 self.file, = array.array('i', data)
-                os.set_inheritable(self.file, False)
+                if not flags:
+                    os.set_inheritable(self.file, False)
         if not count:
             raise ConnectionResetError
         return count
 
     def leave(self):
-        """The request is over, or nobody waits for the answer."""
-        self.slot = None if not self.slot.gone else self.slot
+        """The request is over: what the application may have kept of it must not reach the next one."""
+        self.slot = None
         if self.file is not None:
             os.close(self.file)
             self.file = None
@@ -867,18 +878,23 @@ def child(error):
     code = error.code if isinstance(error, SystemExit) else 1
     if not isinstance(error, (SystemExit, OSError)):
         log(report(error).decode())
+    flush()
+    os._exit(0 if code is None else code & 255 if isinstance(code, int) else 1)
+
+
+def flush():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except Exception:
             pass
-    os._exit(0 if code is None else code & 255 if isinstance(code, int) else 1)
 
 
 def after_fork():
     """In such a process the connections are closed, so that nothing is sent and an end is an end; SIGTERM ends it."""
     for slot in SLOTS:
-        slot.connection.close()
+        if slot.connection is not None:
+            slot.connection.close()
     if SLOTS:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -953,7 +969,10 @@ def template(config, tether, tied):
         if woken in ready:
             os.read(woken, 4096)
         if connection.fileno() in ready:
-            data = connection.recv(1 << 16)
+            try:
+                data = connection.recv(1 << 16)
+            except ConnectionResetError:
+                data = b''
             if not data:  # No more orders; but the children are to have somebody who knows when they end.
                 poll.unregister(connection)
                 stopped = True
@@ -962,6 +981,7 @@ def template(config, tether, tied):
             if kind == STOP:
                 stopped = True
             elif kind == SIGNAL and order['pid'] in children:
+                # The end is for all that it has started, anything else for itself.
                 (os.killpg if number == signal.SIGKILL else os.kill)(order['pid'], number)
             elif kind == GO and not stopped:
                 pid = fork()
@@ -1017,15 +1037,17 @@ def tell(connection, kind, **members):
 
 
 def fork():
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()  # Else the child would write it, too.
+    """As os.fork, but a failure is given and not raised."""
+    flush()  # Else the child would write it, too.
     try:
         pid = os.fork()
-        # Both say so, so that it is so for both: a signal to the child's group reaches the child, and only it.
-        os.setpgid(pid, pid)
     except OSError as error:
-        return pid if 'pid' in locals() else error
+        return error
+    try:
+        # Both say so, that it is so for whoever goes on first: a signal to this group is for the child alone.
+        os.setpgid(pid, pid)
+    except OSError:
+        pass
     return pid
 
 
