@@ -58,12 +58,7 @@ async fn replaces(app: &App, path: &str, said: Option<&str>) {
 
 #[tokio::test]
 async fn a_loop_without_end() {
-    replaces(
-        &App::new(APP),
-        "/loop",
-        Some("in application"),
-    )
-    .await;
+    replaces(&App::new(APP), "/loop", Some("in application")).await;
 }
 
 #[tokio::test]
