@@ -101,11 +101,15 @@ impl Supervisor {
                     self.feed(Event::Reload);
                 }
                 () = self.wake.notified() => {
-                    self.attend();
                     if self.scales && self.dispatch.load().waiting > 0 {
                         look_at = look_at.min(Instant::now() + LOOK_AGAIN);
                     }
+                    // This is rung by every request that has to wait: as little as can be.
+                    if !self.attend() {
+                        continue;
+                    }
                 }
+                Some(_over) = self.background.join_next() => {}
                 () = sleep_until(due) => {
                     if Instant::now() >= look_at {
                         look_at = Instant::now() + self.look();

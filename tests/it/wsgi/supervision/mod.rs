@@ -9,5 +9,7 @@ mod preload;
 mod recycling;
 mod reloading;
 mod scaling;
+#[cfg(feature = "metrics")]
+mod seen;
 mod stuck;
 mod watching;
