@@ -154,7 +154,7 @@ impl Supervisor {
                 _ => None,
             };
             for action in self.fleet.on(event, Instant::now()) {
-                events.extend(self.act(action));
+                events.extend(self.act(&action));
             }
             if let Some(id) = gone {
                 self.crew.remove(&id);
@@ -163,8 +163,8 @@ impl Supervisor {
     }
 
     /// What follows, if something does at once.
-    fn act(&mut self, action: Action) -> Option<Event> {
-        match action {
+    fn act(&mut self, action: &Action) -> Option<Event> {
+        match *action {
             Action::Spawn { id, generation } if self.preload => return self.fork(id, generation),
             Action::Spawn { id, generation } => return Some(self.spawn(id, generation)),
             Action::Admit { id } => {

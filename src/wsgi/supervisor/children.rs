@@ -18,7 +18,7 @@ use super::{
 impl Supervisor {
     pub(super) fn spawn(&mut self, id: Id, generation: u32) -> Event {
         let entry = self.crew.entry(id).or_default();
-        let started = match process::start(self.plan.launch(id, false)) {
+        let started = match process::start(&self.plan.launch(id, false)) {
             Ok(started) => started,
             Err(error) => {
                 entry.failure = Some(SpawnError::interpreter(&self.plan.python, error));

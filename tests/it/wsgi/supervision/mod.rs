@@ -2,6 +2,8 @@
 
 mod boot;
 mod crashes;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod ends;
 mod load;
 mod orphans;
