@@ -2,4 +2,5 @@
 
 mod apps;
 mod chaos;
+mod requests;
 mod supervision;
