@@ -27,3 +27,6 @@ pub use self::{
     service::{ResponseFuture, WsgiContainer},
 };
 pub use crate::semantics::client::ForwardedHeaders;
+
+#[cfg(test)]
+mod tests;

@@ -277,3 +277,6 @@ impl<S> Crew<S> {
 fn crew_of<S>(crews: &mut [Crew<S>], worker: u32) -> Option<&mut Crew<S>> {
     crews.iter_mut().find(|crew| crew.worker == worker)
 }
+
+#[cfg(test)]
+mod tests;
