@@ -27,3 +27,5 @@ mod support;
 mod tidy;
 #[cfg(feature = "full")]
 mod together;
+#[cfg(feature = "full")]
+mod wsgi;

@@ -15,3 +15,4 @@ pub mod session;
 pub mod steps;
 pub mod tls;
 pub mod upstream;
+pub mod wire;
