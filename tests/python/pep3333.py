@@ -262,7 +262,8 @@ def row_incomplete(environ, start_response, book):
     except Exception:
         book.note("error")
         raise
-    book.note(f"whole {len(body)}")
+    length = environ.get("CONTENT_LENGTH")
+    book.note("short" if length and len(body) < int(length) else "whole")
     return tell(start_response, len(body))
 
 

@@ -230,9 +230,9 @@ fn framings() -> Vec<Row> {
         .post_chunks("/end_known", "0123456789", 3)
         .told(|told| told["length"] == "10" || told["terminated"] == true),
         row(
-            STREAMS,
-            "The application should not attempt to read more data than is specified by the \
-             CONTENT_LENGTH variable.",
+            "RFC 3875 §4.1.2",
+            "The CONTENT_LENGTH value must reflect the length of the message-body after the \
+             server has removed any transfer-codings or content-codings.",
             "who reads by the length gets a chunked body",
         )
         .spools()

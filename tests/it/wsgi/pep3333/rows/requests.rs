@@ -13,8 +13,8 @@ pub fn rows() -> Vec<Row> {
             "REQUEST_METHOD: The HTTP request method, such as \"GET\" or \"POST\".",
             "a method that nobody knows is told as it came",
         )
-        .asks("BREW-Tea /environ HTTP/1.1\r\nHost: a\r\n\r\n")
-        .variable("REQUEST_METHOD", Some("BREW-Tea")),
+        .asks("M-SEARCH /environ HTTP/1.1\r\nHost: a\r\n\r\n")
+        .variable("REQUEST_METHOD", Some("M-SEARCH")),
         row(
             VARIABLES,
             "SCRIPT_NAME: This may be an empty string, if the application corresponds to the \
@@ -43,8 +43,8 @@ pub fn rows() -> Vec<Row> {
             "QUERY_STRING: The portion of the request URL that follows the \"?\", if any.",
             "the query is told as it came",
         )
-        .get("/environ?a=%2F&b=//%zz+'\"?&=")
-        .variable("QUERY_STRING", Some("a=%2F&b=//%zz+'\"?&=")),
+        .get("/environ?a=%2F&b=//%zz+'?&=")
+        .variable("QUERY_STRING", Some("a=%2F&b=//%zz+'?&=")),
         row(
             VARIABLES,
             "QUERY_STRING: May be empty or absent.",
