@@ -40,7 +40,7 @@ pub fn command(program: &str, directory: &Path) -> Command {
 }
 
 /// The virtual environment with everything that the tests run; made if it is not there.
-fn environment() -> &'static Path {
+pub fn environment() -> &'static Path {
     static ENVIRONMENT: OnceLock<PathBuf> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| {
         let requirements = applications().join("requirements.txt");
@@ -182,11 +182,16 @@ impl Site {
         Gunicorn::start(command)
     }
 
+    /// Where its database is.
+    pub fn database(&self) -> PathBuf {
+        self.directory.path().join("db.sqlite3")
+    }
+
     /// A program of the environment, to be run as this site behind a gateway.
     pub fn command(&self, program: &str) -> Command {
         let mut command = command(program, &mysite());
         command
-            .env("MYSITE_DATABASE", self.directory.path().join("db.sqlite3"))
+            .env("MYSITE_DATABASE", self.database())
             .env("MYSITE_WHOAMI", "1")
             .env("MYSITE_ACCEL", "/protected")
             .env("MYSITE_BEHIND_GATEWAY", "1");
