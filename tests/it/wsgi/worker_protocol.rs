@@ -3,17 +3,27 @@
 use std::{
     collections::BTreeMap,
     env, fs,
-    path::PathBuf,
-    process::{Command, Output},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
 };
 
-use crate::support::{process::say, python};
+use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
+
+use crate::support::{
+    process::{say, tethered},
+    python,
+};
 
 /// The oldest that a worker runs on.
 const OLDEST: (u32, u32) = (3, 9);
 
-#[test]
-fn the_worker_keeps_to_the_protocol_on_every_python_that_is_there() {
+/// Of these tests on one Python, that hang or are on a very busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn the_worker_keeps_to_the_protocol_on_every_python_that_is_there() {
     let pythons = pythons();
     assert!(
         !pythons.is_empty(),
@@ -25,31 +35,42 @@ fn the_worker_keeps_to_the_protocol_on_every_python_that_is_there() {
         versions.join(", ")
     ));
 
-    let mut wrong = Vec::new();
-    for (version, python) in &pythons {
-        let output = test(python);
-        let printed = String::from_utf8_lossy(&output.stderr);
-        match output.status.success() && ran_some(&printed) {
-            true => {}
-            false => wrong.push(format!(
-                "CPython {version} ({}):\n{printed}",
-                python.display()
-            )),
-        }
-    }
+    // Mostly they wait.
+    let outcomes = stream::iter(&pythons).map(async |(version, python)| {
+        let told = test(python).await;
+        told.map_err(|reason| format!("CPython {version} ({}): {reason}", python.display()))
+    });
+    let outcomes: Vec<_> = outcomes.buffer_unordered(2).collect().await;
+    let wrong: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn test(python: &PathBuf) -> Output {
-    let mut command = Command::new(python);
+async fn test(python: &Path) -> Result<(), String> {
+    let mut command = tethered(python);
     command
+        .arg("worker_protocol.py")
         // What this one was told of modules is for this one alone.
         .env_remove("PYTHONPATH")
         .env_remove("PYTHONHOME")
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .arg("worker_protocol.py")
-        .current_dir(python::applications());
-    command.output().unwrap()
+        .current_dir(python::applications())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut command = tokio::process::Command::from(command);
+    let mut child = command.spawn().unwrap();
+    // It is ended, with all that it has started, when this is let go.
+    let tether = child.stdin.take();
+    let output = timeout(LIMIT, child.wait_with_output()).await;
+    drop(tether);
+    let output = output
+        .map_err(|_late| format!("it takes longer than {LIMIT:?}"))?
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr);
+    match output.status.success() && ran_some(&printed) {
+        true => Ok(()),
+        false => Err(format!("{}\n{printed}", output.status)),
+    }
 }
 
 /// `Ran 42 tests in 1.234s`: a file without tests is no proof.
@@ -87,13 +108,13 @@ fn candidates() -> Vec<PathBuf> {
     candidates
 }
 
-fn entries(directory: &PathBuf) -> impl Iterator<Item = PathBuf> {
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.filter_map(|entry| Some(entry.ok()?.path()))
 }
 
 /// Its version, as text and to be compared; `None` if it is no CPython.
-fn ask(python: &PathBuf) -> Option<(String, (u32, u32))> {
+fn ask(python: &Path) -> Option<(String, (u32, u32))> {
     let ask = "import platform; print(platform.python_implementation(), platform.python_version())";
     let output = Command::new(python).args(["-c", ask]).output().ok()?;
     let told = String::from_utf8(output.stdout).ok()?;
