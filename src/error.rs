@@ -60,6 +60,8 @@ pub enum ErrorKind {
     LoopDetected,
     /// A mounted service failed with an error of its own: 500.
     Service,
+    /// The application raised an exception before its answer began: 500.
+    Application,
     /// Reading or writing a local file failed: 500.
     Io,
     /// The queue for a permit is full: 503.
@@ -103,6 +105,7 @@ impl ErrorKind {
             MethodNotAllowed => "method_not_allowed",
             LoopDetected => "loop_detected",
             Service => "service",
+            Application => "application",
             Io => "io",
             QueueFull => "queue_full",
             QueueTimeout => "queue_timeout",
@@ -170,7 +173,8 @@ impl Error {
             | KeyLimit => Fault::Client,
             LoopDetected | Service | Io | QueueFull | QueueTimeout | Draining | UpstreamBusy
             | UpstreamUnavailable => Fault::Gateway,
-            UpstreamConnect
+            Application
+            | UpstreamConnect
             | UpstreamConnectTimeout
             | UpstreamReset
             | UpstreamProtocol
@@ -208,7 +212,7 @@ impl Error {
             UnknownTransferCoding | UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             LoopDetected => StatusCode::LOOP_DETECTED,
-            Service | Io => StatusCode::INTERNAL_SERVER_ERROR,
+            Service | Application | Io => StatusCode::INTERNAL_SERVER_ERROR,
             KeyLimit => StatusCode::TOO_MANY_REQUESTS,
             QueueFull | QueueTimeout | Draining | UpstreamBusy | UpstreamUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -240,6 +244,7 @@ impl fmt::Display for Error {
             MethodNotAllowed => "the request's method is not allowed",
             LoopDetected => "the request has come by here before",
             Service => "the service at this path failed",
+            Application => "the application raised an exception",
             Io => "a local file could not be read or written",
             QueueFull => "too many requests are waiting",
             QueueTimeout => "the request waited too long for its turn",

@@ -125,6 +125,8 @@ pub mod serve;
 pub mod spool_requests;
 #[cfg(feature = "static-files")]
 pub mod static_files;
+#[cfg(all(feature = "wsgi", unix))]
+pub mod wsgi;
 
 #[cfg(feature = "concurrency-limit")]
 pub use self::concurrency_limit::ConcurrencyLimit;
@@ -136,6 +138,8 @@ pub use self::path_dispatch::PathDispatch;
 pub use self::spool_requests::SpoolRequests;
 #[cfg(feature = "static-files")]
 pub use self::static_files::StaticFiles;
+#[cfg(all(feature = "wsgi", unix))]
+pub use self::wsgi::WsgiContainer;
 pub use self::{
     body::Body,
     error::{BoxError, Error, ErrorKind, Fault},

@@ -1,6 +1,6 @@
 //! The short plain answers that a layer gives in place of the application.
 
-#[cfg(feature = "gateway-proxy")]
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 use http::Version;
 use http::{Extensions, HeaderValue, Response, StatusCode, header};
 
@@ -36,7 +36,7 @@ pub(crate) fn error(error: Error) -> Response<Body> {
 }
 
 /// What an error is answered with that may have left a part of the request's body unread.
-#[cfg(feature = "gateway-proxy")]
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub(crate) fn refuse_body(reason: Error, version: Version) -> Response<Body> {
     let kind = reason.kind();
     let mut response = error(reason);

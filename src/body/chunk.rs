@@ -4,7 +4,7 @@
 //! it back when the piece is sent: that takes longer than reading the piece.
 
 use std::{
-    mem,
+    fmt, mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -30,14 +30,14 @@ fn free() -> MutexGuard<'static, Vec<Vec<u8>>> {
 }
 
 /// Memory for a piece of this length. What is in it before it is written to may be another's.
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     /// Of a length of `CHUNK` if it is used again.
     buffer: Vec<u8>,
     length: usize,
 }
 
 impl Chunk {
-    pub(super) fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         let buffer = match SMALL < length && length <= CHUNK {
             true => free().pop().unwrap_or_else(|| vec![0; CHUNK]),
             false => vec![0; length],
@@ -45,16 +45,24 @@ impl Chunk {
         Self { buffer, length }
     }
 
-    pub(super) fn as_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn as_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[..self.length]
     }
 
     /// What was written. All of it has to be.
-    pub(super) fn into_bytes(mut self) -> Bytes {
+    pub(crate) fn into_bytes(mut self) -> Bytes {
         match self.buffer.len() {
             CHUNK => Bytes::from_owner(self),
             _ => Bytes::from(mem::take(&mut self.buffer)),
         }
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunk")
+            .field("length", &self.length)
+            .finish()
     }
 }
 

@@ -53,7 +53,7 @@ impl FileBody {
     }
 
     /// The file and its length, if the body is all of it and nothing was taken yet.
-    #[cfg(feature = "gateway-proxy")]
+    #[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
     pub(super) fn untouched(&self) -> Option<(&Arc<File>, u64)> {
         let is_untouched = self.offset == 0 && self.ready.is_empty() && self.reading.is_none();
         is_untouched.then_some((&self.file, self.unread))

@@ -22,20 +22,22 @@
 // Only static-files uses all of it.
 #[cfg_attr(not(feature = "static-files"), allow(dead_code))]
 pub(crate) mod answer;
-#[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
-mod chunk;
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
+pub mod buffer;
+#[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
+pub(crate) mod chunk;
 mod drain;
-#[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
+#[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
 pub(crate) mod file;
-#[cfg(feature = "gateway-proxy")]
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub(crate) mod guarded;
 mod hold;
 #[cfg(feature = "static-files")]
 #[allow(dead_code)]
 pub(crate) mod multipart;
-#[cfg(feature = "gateway-proxy")]
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub(crate) mod quiet;
-#[cfg(feature = "gateway-proxy")]
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub mod spool;
 
 use std::{
@@ -49,7 +51,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
-#[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
+#[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
 use self::file::FileBody;
 pub use self::{
     drain::{Drain, Drainer},
@@ -67,7 +69,7 @@ pub struct Body(Kind);
 enum Kind {
     /// Empty when all is said.
     Bytes(Bytes),
-    #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
+    #[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
     File(FileBody),
     Erased(UnsyncBoxBody<Bytes, BoxError>),
 }
@@ -95,7 +97,7 @@ impl Body {
     }
 
     /// The file that this body is, if it is a whole one of which nothing was taken yet.
-    #[cfg(feature = "gateway-proxy")]
+    #[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
     fn whole_file(&self) -> Option<(&std::sync::Arc<std::fs::File>, u64)> {
         match &self.0 {
             Kind::File(file) => file.untouched(),
@@ -103,7 +105,7 @@ impl Body {
         }
     }
 
-    #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
+    #[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
     pub(crate) fn file(file: FileBody) -> Self {
         Self(Kind::File(file))
     }
@@ -150,7 +152,7 @@ impl http_body::Body for Body {
         match &mut self.0 {
             Kind::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(mem::take(bytes))))),
-            #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
+            #[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
             Kind::File(file) => Pin::new(file)
                 .poll_frame(cx)
                 .map_err(|error| Box::new(error) as BoxError),
@@ -169,7 +171,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Bytes(bytes) => bytes.is_empty(),
-            #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
+            #[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
             Kind::File(file) => file.is_end_stream(),
             Kind::Erased(body) => body.is_end_stream(),
         }
@@ -178,7 +180,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
+            #[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
             Kind::File(file) => file.size_hint(),
             Kind::Erased(body) => body.size_hint(),
         }
@@ -189,7 +191,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.0 {
             Kind::Bytes(_) => "bytes",
-            #[cfg(any(feature = "static-files", feature = "gateway-proxy"))]
+            #[cfg(any(feature = "static-files", feature = "gateway-proxy", feature = "wsgi"))]
             Kind::File(_) => "file",
             Kind::Erased(_) => "erased",
         };

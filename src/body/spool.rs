@@ -214,6 +214,15 @@ impl Spooled {
         self.trailers.as_ref()
     }
 
+    /// The file and its length, or what is in memory.
+    #[cfg(all(feature = "wsgi", unix))]
+    pub(crate) fn as_file(&self) -> Result<(&Arc<File>, u64), &Bytes> {
+        match &self.content {
+            Content::Memory(bytes) => Err(bytes),
+            Content::File { file, length } => Ok((file, *length)),
+        }
+    }
+
     /// The content from its beginning, without the trailers. Every call gives the same; a body
     /// keeps the file for as long as it lives.
     pub fn body(&self) -> Body {

@@ -14,11 +14,7 @@ use tokio::time::Instant;
 #[cfg(feature = "http2")]
 use super::response::stream::StreamBody;
 use super::{
-    Buffering,
-    answer::{
-        accel,
-        buffer::{self, ReadAhead},
-    },
+    answer::accel,
     content::Content,
     layer::Shared,
     request::{self, Head},
@@ -30,7 +26,10 @@ use super::{
 };
 use crate::{
     Body, BoxError, Error, ErrorKind, Fault,
-    body::answer,
+    body::{
+        answer,
+        buffer::{self, Buffering, ReadAhead},
+    },
     semantics::{max_forwards, send_file::SendsFiles},
 };
 

@@ -10,7 +10,7 @@ mod upstream;
 
 use std::{sync::Arc, time::Duration};
 
-use http::uri::{Authority, Scheme};
+use http::uri::Authority;
 
 use tokio::time::Instant;
 use tower_layer::Layer;
@@ -18,17 +18,22 @@ use tower_layer::Layer;
 #[cfg(feature = "tls")]
 use self::tls::Tls;
 
-pub use self::{identity::ForwardedHeaders, upstream::Upstream};
+pub use self::upstream::Upstream;
 use super::{
-    AccelFields, Balance, Buffering, Ejection, ErrorAnswers, GatewayProxyService, Handle, HashKey,
+    AccelFields, Balance, Ejection, ErrorAnswers, GatewayProxyService, Handle, HashKey,
     HeaderEdits, HealthCheck, NamedFiles, Retries, Rewrites, Sticky, background::Background,
     pool::Limits, retry::Budget, seen::Requests, table::Table, upgrade::Tunnels,
     upstream::InvalidUpstream,
 };
 use crate::{
     PathPolicy,
-    body::spool::Spool,
-    semantics::{host, mount::Prefix, trust::Trust, via::Pseudonym},
+    body::{buffer::Buffering, spool::Spool},
+    semantics::{
+        client::{ForwardedHeaders, Introduction},
+        host,
+        mount::Prefix,
+        via::Pseudonym,
+    },
 };
 
 /// Passes requests to an application server. See the [module docs](super) for an example.
@@ -57,9 +62,7 @@ pub(super) struct Config {
     pub(super) prefixes: Vec<Prefix>,
     pub(super) paths: PathPolicy,
     pub(super) host: HostPolicy,
-    pub(super) forwarded: ForwardedHeaders,
-    pub(super) scheme: Scheme,
-    pub(super) trust: Trust,
+    pub(super) clients: Introduction,
     pub(super) drops_ambiguous_names: bool,
     pub(super) via: Option<Pseudonym>,
     pub(super) forwards_trace: bool,
@@ -118,9 +121,7 @@ impl Config {
             prefixes: Vec::new(),
             paths: PathPolicy::new(),
             host: HostPolicy::Keep,
-            forwarded: ForwardedHeaders::Both,
-            scheme: Scheme::HTTP,
-            trust: Trust::nobody(),
+            clients: Introduction::new(ForwardedHeaders::Both),
             drops_ambiguous_names: true,
             via: Some(Pseudonym::numbered(fastrand::u32(..))),
             forwards_trace: false,

@@ -272,7 +272,6 @@ mod content;
 mod exchange;
 mod handle;
 mod health;
-mod identity;
 mod layer;
 mod outcome;
 mod pool;
@@ -292,15 +291,16 @@ mod upstream;
 #[cfg(feature = "tls")]
 pub use self::layer::tls::{InvalidTls, Tls};
 pub use self::{
-    answer::layer::{
-        AccelFields, Asked, Buffering, ErrorAnswers, HeaderEdits, NamedFiles, Refused, Rewrites,
-    },
+    answer::layer::{AccelFields, Asked, ErrorAnswers, HeaderEdits, NamedFiles, Refused, Rewrites},
     balance::{Balance, HashKey, SameSite, Sticky},
     handle::{Handle, UpstreamErrors, UpstreamHealth, UpstreamStatus},
     health::{Ejection, HealthCheck},
-    layer::{ForwardedHeaders, GatewayProxy, HostPolicy, Upstream},
+    layer::{GatewayProxy, HostPolicy, Upstream},
     retry::Retries,
     service::{GatewayProxyService, ProxyFuture, ResponseFuture},
     upstream::InvalidUpstream,
 };
-pub use crate::semantics::trust::InvalidNetwork;
+pub use crate::{
+    body::buffer::Buffering,
+    semantics::{client::ForwardedHeaders, trust::InvalidNetwork},
+};

@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, Version, header,
-    request, uri::PathAndQuery,
+    Extensions, HeaderMap, HeaderValue, Method, Response, Uri, Version, header, request,
+    uri::PathAndQuery,
 };
 use hyper::upgrade::OnUpgrade;
 
@@ -12,7 +12,6 @@ use super::upstream::http2;
 use super::{
     HealthCheck, HostPolicy,
     content::Content,
-    identity::{Client, identify},
     layer::Config,
     seen::Seen,
     server::Server,
@@ -24,6 +23,7 @@ use crate::{
     body::{Drain, Hold},
     semantics::{
         cgi::Meta,
+        client::{Client, remove_if},
         hop::{self, Stripped},
         host,
         max_forwards::{self, Turn},
@@ -99,7 +99,8 @@ impl Head {
         if config.drops_ambiguous_names {
             seen.dropped(drop_ambiguous(&mut headers));
         }
-        let client = identify(config, &mut headers, &extensions, &uri, host.as_ref());
+        let clients = &config.clients;
+        let client = clients.of(&mut headers, &extensions, &uri, host.as_ref());
         let is_named_by_server = match (&config.host, host) {
             (HostPolicy::Keep, Some(host)) => {
                 headers.insert(header::HOST, host);
@@ -340,16 +341,6 @@ fn drop_ambiguous(headers: &mut HeaderMap) -> usize {
         }
         is_ambiguous
     })
-}
-
-/// Says how many names there were.
-pub(super) fn remove_if(headers: &mut HeaderMap, condemned: impl Fn(&HeaderName) -> bool) -> usize {
-    let names = headers.keys().filter(|name| condemned(name));
-    let names: Vec<_> = names.cloned().collect();
-    for name in &names {
-        headers.remove(name);
-    }
-    names.len()
 }
 
 /// RFC 9113 §8.2.3: "If there are multiple Cookie header fields after decompression, these MUST be

@@ -15,8 +15,8 @@ use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
 use tracing::Instrument;
 
-use super::{GatewayProxy, exchange, identity::client_addr, layer::Shared, seen::Seen};
-use crate::{Body, BoxError, body::answer};
+use super::{GatewayProxy, exchange, layer::Shared, seen::Seen};
+use crate::{Body, BoxError, ClientAddr, body::answer};
 
 /// The service that [`GatewayProxy`] makes as a layer.
 #[derive(Clone, Debug)]
@@ -55,8 +55,12 @@ impl Shared {
         if is_ours {
             return Route::Upstream;
         }
-        if let Some(client) = client_addr(config, request.headers(), request.extensions()) {
-            request.extensions_mut().insert(client);
+        if let Some(client) = config
+            .clients
+            .trust
+            .client(request.headers(), request.extensions())
+        {
+            request.extensions_mut().insert(ClientAddr(client));
         }
         Route::Inner
     }

@@ -27,5 +27,5 @@ mod support;
 mod tidy;
 #[cfg(feature = "full")]
 mod together;
-#[cfg(feature = "full")]
+#[cfg(all(feature = "wsgi", unix))]
 mod wsgi;

@@ -35,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["concurrency_limit", "body", "error", "semantics"],
     ),
     ("serve", &["serve", "body", "error", "semantics"]),
+    ("wsgi", &["wsgi", "body", "error", "semantics"]),
 ];
 
 /// What `lib.rs` calls by a shorter name, and the room in which it is.

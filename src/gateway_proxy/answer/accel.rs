@@ -1,42 +1,19 @@
 //! What an application tells a gateway in its answer.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
 use super::layer::{AccelFields, NamedFiles};
-use crate::semantics::send_file::{SendsFiles, X_ACCEL_REDIRECT, X_SENDFILE};
-
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
-const FIELDS: [HeaderName; 4] = [
-    X_ACCEL_BUFFERING,
-    HeaderName::from_static("x-accel-charset"),
-    HeaderName::from_static("x-accel-expires"),
-    HeaderName::from_static("x-accel-limit-rate"),
-];
+use crate::semantics::{
+    accel,
+    send_file::{SendsFiles, X_ACCEL_REDIRECT, X_SENDFILE},
+};
 
 /// Reads `X-Accel-Buffering` (`yes` or `no`), and takes it and its like out.
 pub(in crate::gateway_proxy) fn take_fields(
     headers: &mut HeaderMap,
     fields: AccelFields,
 ) -> Option<bool> {
-    // Most answers have none of them, and a look at each name is cheaper than five look-ups.
-    if !headers.keys().any(|name| FIELDS.contains(name)) {
-        return None;
-    }
-    let said = headers.get(X_ACCEL_BUFFERING).and_then(|value| {
-        let said = value.as_bytes();
-        match () {
-            () if said.eq_ignore_ascii_case(b"yes") => Some(true),
-            () if said.eq_ignore_ascii_case(b"no") => Some(false),
-            () => None,
-        }
-    });
-    if fields == AccelFields::Take {
-        for name in &FIELDS {
-            headers.remove(name);
-        }
-    }
-    said
+    accel::take_fields(headers, fields == AccelFields::Take)
 }
 
 /// Takes out what names a file that nobody outside sends.

@@ -1,12 +1,10 @@
 //! What you can say about answers.
 
-mod buffering;
 mod edits;
 mod errors;
 mod rewrites;
 
 pub use self::{
-    buffering::Buffering,
     edits::HeaderEdits,
     errors::{Asked, ErrorAnswers, Refused},
     rewrites::Rewrites,
@@ -16,7 +14,7 @@ pub use self::{
 /// `X-Accel-Charset`, `X-Accel-Expires` and `X-Accel-Limit-Rate`.
 ///
 /// Either way, `X-Accel-Buffering: no` has the answer sent as it comes, and `yes` has it
-/// [read ahead](Buffering) where that is off. The others have no effect: this gateway keeps no
+/// [read ahead](crate::body::buffer::Buffering) where that is off. The others have no effect: this gateway keeps no
 /// answers, throttles none, and changes no character set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

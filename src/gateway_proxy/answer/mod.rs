@@ -2,5 +2,4 @@
 //! cookies that keep to the mount, fields put in and taken out, and pages for errors.
 
 pub(super) mod accel;
-pub(super) mod buffer;
 pub(super) mod layer;

@@ -1,8 +1,9 @@
 //! What becomes of answers on their way back, and of fields on both ways.
 
 use super::GatewayProxy;
-use crate::gateway_proxy::{
-    AccelFields, Buffering, ErrorAnswers, HeaderEdits, NamedFiles, Rewrites,
+use crate::{
+    body::buffer::Buffering,
+    gateway_proxy::{AccelFields, ErrorAnswers, HeaderEdits, NamedFiles, Rewrites},
 };
 
 impl GatewayProxy {

@@ -3,29 +3,13 @@
 use http::uri::Scheme;
 
 use super::GatewayProxy;
-use crate::semantics::trust::InvalidNetwork;
-
-/// Which fields tell the upstream who asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ForwardedHeaders {
-    /// `X-Forwarded-*` and `Forwarded`, saying the same. The default: frameworks read one or the
-    /// other, and what they do not find they may take from somewhere else.
-    #[default]
-    Both,
-    /// `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix`.
-    XForwarded,
-    /// `Forwarded`, RFC 7239. It has no word for the prefix.
-    Forwarded,
-    /// Neither. What an untrusted client says of itself is removed all the same.
-    Neither,
-}
+use crate::semantics::{client::ForwardedHeaders, trust::InvalidNetwork};
 
 impl GatewayProxy {
     /// Which fields tell the upstream who asked. Defaults to [`ForwardedHeaders::Both`], which is
     /// up to seven fields more in each request.
     pub fn forwarded(self, families: ForwardedHeaders) -> Self {
-        self.with(|config| config.forwarded = families)
+        self.with(|config| config.clients.forwarded = families)
     }
 
     /// The scheme by which clients reach this server. Defaults to `http`.
@@ -34,7 +18,7 @@ impl GatewayProxy {
     /// extensions has that one. The scheme in the target of a request (HTTP/2's `:scheme`) is
     /// not used: it is what the client claims, over a plain connection too.
     pub fn forwarded_scheme(self, scheme: Scheme) -> Self {
-        self.with(|config| config.scheme = scheme)
+        self.with(|config| config.clients.scheme = scheme)
     }
 
     /// Believes what peers in this network (`10.0.0.0/8`, or one address) say of whom they
@@ -53,12 +37,12 @@ impl GatewayProxy {
     ///
     /// If it is neither a network nor an address.
     pub fn trust(self, network: &str) -> Result<Self, InvalidNetwork> {
-        let trust = self.shared.config.trust.clone().network(network)?;
-        Ok(self.with(|config| config.trust = trust))
+        let trust = self.shared.config.clients.trust.clone().network(network)?;
+        Ok(self.with(|config| config.clients.trust = trust))
     }
 
     /// Whether peers on a Unix socket are believed. Defaults to `false`.
     pub fn trust_unix_peers(self, trust: bool) -> Self {
-        self.with(|config| config.trust = config.trust.clone().unix_peers(trust))
+        self.with(|config| config.clients.trust = config.clients.trust.clone().unix_peers(trust))
     }
 }

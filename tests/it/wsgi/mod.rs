@@ -1,6 +1,9 @@
-//! Python applications, run by this crate and by others.
+//! Python applications and their workers. What is in `apps` and `supervision` needs `python3` (3.9 or newer), and
+//! nothing else of Python.
 
 mod application;
+mod apps;
 mod interop;
 mod pep3333;
+mod supervision;
 mod worker_protocol;

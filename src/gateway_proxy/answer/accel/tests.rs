@@ -1,6 +1,7 @@
 use http::HeaderValue;
 
 use super::*;
+use crate::semantics::accel::FIELDS;
 
 fn fields() -> HeaderMap {
     let mut headers = HeaderMap::new();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
-use super::{super::layer::Buffering, Answer, store::Store};
+use super::{Answer, Buffering, store::Store};
 use crate::{Error, ErrorKind};
 
 /// An answer's body, and what was read of it and not yet taken.

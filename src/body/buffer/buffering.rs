@@ -58,9 +58,9 @@ use http::{HeaderMap, header};
 #[must_use]
 pub struct Buffering {
     on: bool,
-    pub(in crate::gateway_proxy::answer) memory: usize,
-    pub(in crate::gateway_proxy::answer) file: u64,
-    pub(in crate::gateway_proxy::answer) directory: Option<Arc<Path>>,
+    pub(super) memory: usize,
+    pub(super) file: u64,
+    pub(super) directory: Option<Arc<Path>>,
 }
 
 impl Default for Buffering {
@@ -116,7 +116,7 @@ impl Buffering {
     }
 
     /// Whether the answer with these fields is read ahead; `said` is what the upstream said.
-    pub(in crate::gateway_proxy) fn is_for(&self, headers: &HeaderMap, said: Option<bool>) -> bool {
+    pub(crate) fn is_for(&self, headers: &HeaderMap, said: Option<bool>) -> bool {
         said.unwrap_or(self.on) && !is_stream(headers)
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::super::layer::Buffering;
+use super::Buffering;
 use crate::body::file::{read_cached_at, read_exact_at};
 
 /// What goes to the file, and comes from it, at once.

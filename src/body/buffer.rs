@@ -21,13 +21,14 @@ use http_body::{Frame, SizeHint};
 use tokio::{runtime::Handle, task::AbortHandle};
 use tracing::Instrument;
 
+pub use self::buffering::Buffering;
 use self::{
     source::Source,
     store::{Room, Write, Written},
 };
-use super::layer::Buffering;
 use crate::{Error, ErrorKind};
 
+mod buffering;
 mod pump;
 mod source;
 mod store;
@@ -45,7 +46,7 @@ const LOOK: Duration = Duration::from_millis(10);
 const PACE: u64 = 256 << 10;
 
 /// What an upstream's body has to be.
-pub(in crate::gateway_proxy) trait Answer:
+pub(crate) trait Answer:
     http_body::Body<Data = Bytes, Error = Error> + Send + Unpin + 'static
 {
 }
@@ -58,7 +59,7 @@ impl<B> Answer for B where B: http_body::Body<Data = Bytes, Error = Error> + Sen
 /// A body that is there as a whole becomes plain bytes, and `inner` is dropped. `may_never_ask` is
 /// for clients that decide themselves when the first byte is asked for (those of HTTP/2): the
 /// answer is then read ahead even if it never is.
-pub(in crate::gateway_proxy) fn read_ahead<B: Answer>(
+pub(crate) fn read_ahead<B: Answer>(
     mut inner: B,
     buffering: &Buffering,
     may_never_ask: bool,
@@ -92,7 +93,7 @@ pub(in crate::gateway_proxy) fn read_ahead<B: Answer>(
 /// An answer's body, when what was there of it was read.
 // It is in a box at once, if it is not over.
 #[allow(clippy::large_enum_variant)]
-pub(in crate::gateway_proxy) enum ReadAhead<B: Answer> {
+pub(crate) enum ReadAhead<B: Answer> {
     Whole(Bytes),
     Rest(Buffered<B>),
 }
@@ -100,7 +101,7 @@ pub(in crate::gateway_proxy) enum ReadAhead<B: Answer> {
 /// A body that is read ahead of its client.
 ///
 /// Dropped, it closes what it reads from, and ends the task that reads.
-pub(in crate::gateway_proxy) struct Buffered<B: Answer> {
+pub(crate) struct Buffered<B: Answer> {
     state: State<B>,
 }
 

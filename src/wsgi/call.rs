@@ -1,0 +1,547 @@
+//! One request on one slot, from the writing of it until the worker is idle again.
+
+use std::{
+    error, fmt,
+    fs::File,
+    io, mem,
+    os::fd::OwnedFd,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tracing::Instrument;
+
+use super::{
+    dispatch::Dispatch,
+    frame::{self, BadFrame, HEADER, Header, Kind},
+    response::{self, BadHead, Head},
+    seen::Open,
+    slot::{Slot, is_read_at_once},
+    upload::{More, Upload},
+};
+use crate::{
+    Error, ErrorKind,
+    body::chunk::{CHUNK, Chunk},
+};
+
+/// A request on a slot.
+///
+/// Dropped, it closes the connection, which tells the worker that nobody waits for it.
+#[derive(Debug)]
+pub(super) struct Call {
+    slot: Slot,
+    _busy: Option<Open>,
+    upload: Upload,
+    /// How much of the request's body the worker waits for.
+    wants: Option<u16>,
+    /// What came of the answer's body and is not taken.
+    piece: Bytes,
+    /// How much of the frame that was begun has not come.
+    unread: usize,
+    /// Where it is read to, and up to where it is there.
+    chunk: Option<(Chunk, usize)>,
+    /// What that frame says, which counts when all of it is there.
+    flags: u8,
+    /// Whether a byte of the worker came.
+    was_heard: bool,
+    is_over: bool,
+    is_free: bool,
+    /// Why there is an end before the end.
+    broken: Option<Break>,
+    timeout: Duration,
+}
+
+/// What a worker says first.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The body is to come, or is here.
+    Head(Head),
+    /// The body is in a file: from where, and how long.
+    File {
+        head: Head,
+        file: File,
+        body: (u64, u64),
+    },
+    /// There is none: a traceback.
+    Exception(Bytes),
+}
+
+/// Why a body ends before its end, though the worker is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Break {
+    Short,
+    Failed,
+}
+
+/// Why there is no answer, or not all of it.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// Whether the worker cannot have seen the request as a whole, so that another may have it.
+    pub(super) was_unseen: bool,
+}
+
+impl Call {
+    /// A request is about to be sent to this slot, to which it is written already.
+    pub(super) fn new(
+        mut slot: Slot,
+        upload: Upload,
+        timeout: Duration,
+        busy: Option<Open>,
+    ) -> Self {
+        slot.quiet().limit(timeout);
+        Self {
+            slot,
+            _busy: busy,
+            upload,
+            wants: None,
+            piece: Bytes::new(),
+            unread: 0,
+            chunk: None,
+            flags: 0,
+            was_heard: false,
+            is_over: false,
+            is_free: false,
+            broken: None,
+            timeout,
+        }
+    }
+
+    /// The request's body, which may be sent to another if [nothing was seen](Failure::was_unseen).
+    pub(super) fn into_upload(self) -> Upload {
+        self.upload
+    }
+
+    /// Whether the body is over, with or without its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over && self.piece.is_empty() && self.unread == 0
+    }
+
+    /// The whole body, if it is here and as long as it was said to be.
+    pub(super) fn take_whole(&mut self, length: Option<u64>) -> Option<Bytes> {
+        let is_whole = self.is_over
+            && self.unread == 0
+            && self.broken.is_none()
+            && length.is_none_or(|length| length == self.piece.len() as u64);
+        is_whole.then(|| mem::take(&mut self.piece))
+    }
+
+    /// The first thing that the worker says. To be asked once.
+    pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Failure>> {
+        let header = ready!(self.poll_frame(cx))?;
+        let answer = self.answer(header);
+        Poll::Ready(answer.map_err(|nonsense| self.nonsense(nonsense)))
+    }
+
+    /// More of the body. `None` at its end.
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Failure>> {
+        loop {
+            if !self.piece.is_empty() {
+                return Poll::Ready(Ok(Some(mem::take(&mut self.piece))));
+            }
+            if self.unread > 0 {
+                ready!(self.poll_chunk(cx))?;
+            } else if let Some(broken) = self.broken.take() {
+                return Poll::Ready(Err(broken.into()));
+            } else if self.is_over {
+                return Poll::Ready(Ok(None));
+            } else {
+                ready!(self.poll_next(cx))?;
+            }
+        }
+    }
+
+    /// Reads on until the worker is idle. What comes of the body is not wanted.
+    fn poll_free(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            self.piece.clear();
+            if self.unread > 0 {
+                ready!(self.poll_chunk(cx))?;
+            } else if self.is_free {
+                return Poll::Ready(Ok(()));
+            } else {
+                ready!(self.poll_next(cx))?;
+            }
+        }
+    }
+
+    /// Gives the slot back as soon as it is idle.
+    ///
+    /// A worker whose body is over may have something to do still (PEP 3333: "the server or gateway
+    /// **must** call that method [close] upon completion of the current request"), for which the
+    /// client does not wait. One whose body is not over is told by the connection's end that nobody
+    /// waits for it, unless `is_complete`: who has asked has all there is for him.
+    pub(super) fn finish(mut self, dispatch: &Arc<Dispatch>, is_complete: bool) {
+        if !self.is_over && !is_complete {
+            return;
+        }
+        // Most are idle by now.
+        match self.poll_free(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => self.give_back(dispatch),
+            Poll::Ready(Err(_told)) => {}
+            Poll::Pending => {
+                // Without a runtime there is nobody to wait.
+                if let Ok(runtime) = Handle::try_current() {
+                    let dispatch = Arc::clone(dispatch);
+                    runtime.spawn(self.linger(dispatch).in_current_span());
+                }
+            }
+        }
+    }
+
+    /// Waits until the worker is idle, but not for ever: it may go on to make a body that nobody
+    /// wants.
+    async fn linger(mut self, dispatch: Arc<Dispatch>) {
+        let limit = self.timeout;
+        let free = std::future::poll_fn(|cx| self.poll_free(cx));
+        match tokio::time::timeout(limit, free).await {
+            Ok(Ok(())) => self.give_back(&dispatch),
+            Ok(Err(_told)) => {}
+            Err(_elapsed) => self.slot.worker().timed_out(),
+        }
+    }
+
+    fn give_back(mut self, dispatch: &Dispatch) {
+        if self.slot.is_clean() {
+            dispatch.give_back(self.slot);
+        } else {
+            let _told = self.nonsense(Nonsense::Unasked);
+        }
+    }
+
+    fn answer(&mut self, header: Header) -> Result<Answer, Nonsense> {
+        self.flags = header.flags;
+        match header.kind {
+            Kind::One | Kind::Start => {
+                let bytes = self.take(header);
+                if header.kind == Kind::One {
+                    self.flags |= frame::OVER;
+                }
+                let head = self.head(header, bytes)?;
+                self.settle();
+                Ok(Answer::Head(head))
+            }
+            Kind::Pass => {
+                let bytes = self.take(header);
+                let descriptor = self.slot.take_descriptor();
+                self.flags |= frame::OVER;
+                let head = self.head(header, bytes)?;
+                let numbers = mem::take(&mut self.piece);
+                self.settle();
+                let (file, body) = passed(&numbers, descriptor)?;
+                Ok(Answer::File { head, file, body })
+            }
+            Kind::Exception => {
+                let bytes = self.take(header);
+                self.flags |= frame::OVER;
+                self.settle();
+                Ok(Answer::Exception(bytes))
+            }
+            _ => Err(Nonsense::Moment(header.kind)),
+        }
+    }
+
+    /// Reads the head in a frame, the body's part of which is here or is to be read.
+    fn head(&mut self, header: Header, mut bytes: Bytes) -> Result<Head, Nonsense> {
+        self.piece = bytes.split_off(header.first);
+        self.unread = header.second - self.piece.len();
+        response::parse(&bytes).map_err(Nonsense::Head)
+    }
+
+    /// What comes behind the beginning of an answer.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let header = ready!(self.poll_frame(cx))?;
+        let next = self.next(header);
+        Poll::Ready(next.map_err(|nonsense| self.nonsense(nonsense)))
+    }
+
+    fn next(&mut self, header: Header) -> Result<(), Nonsense> {
+        match (header.kind, header.first, header.second) {
+            (Kind::Chunk, 0, 1..) if !self.is_over => {
+                self.flags = header.flags;
+                self.piece = self.take(header);
+                self.unread = header.second - self.piece.len();
+                self.settle();
+                Ok(())
+            }
+            (Kind::End, _, 0) => {
+                self.flags = header.flags;
+                let log = self.take(header);
+                if !log.is_empty() {
+                    tell(&self.slot, &log);
+                }
+                self.settle();
+                Ok(())
+            }
+            _ => Err(Nonsense::Moment(header.kind)),
+        }
+    }
+
+    /// Takes the bytes of a frame that are here as a whole: all of it, or its first part.
+    fn take(&mut self, header: Header) -> Bytes {
+        self.slot.skip(HEADER);
+        self.slot.take(if is_read_at_once(header) {
+            header.first + header.second
+        } else {
+            header.first
+        })
+    }
+
+    /// What a frame says counts when all of it is here.
+    fn settle(&mut self) {
+        if self.unread > 0 {
+            return;
+        }
+        let flags = mem::take(&mut self.flags);
+        if flags & frame::LONG != 0 {
+            tracing::warn!(
+                worker = self.slot.worker().id,
+                pid = self.slot.worker().pid,
+                "the application made more than its Content-Length says, which was cut"
+            );
+        }
+        self.broken = match flags {
+            flags if flags & frame::FAILED != 0 => Some(Break::Failed),
+            flags if flags & frame::SHORT != 0 => Some(Break::Short),
+            _ => self.broken,
+        };
+        self.is_over |= flags & frame::OVER != 0 || self.broken.is_some();
+        self.is_free |= flags & frame::FREE != 0;
+    }
+
+    /// Reads what is left of a frame, in pieces that are as long as is read of a file.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let (mut chunk, mut filled) = match self.chunk.take() {
+            Some(begun) => begun,
+            None => {
+                let mut chunk = Chunk::new(self.unread.min(CHUNK));
+                let here = self.slot.bytes();
+                let here = &here[..here.len().min(chunk.as_mut().len())];
+                let length = here.len();
+                chunk.as_mut()[..length].copy_from_slice(here);
+                self.slot.skip(length);
+                (chunk, length)
+            }
+        };
+        while filled < chunk.as_mut().len() {
+            match self.slot.poll_read(&mut chunk.as_mut()[filled..], cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.ended())),
+                Poll::Ready(Ok(read)) => {
+                    self.slot.quiet().rest();
+                    filled += read;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broke_off(error))),
+                Poll::Pending => {
+                    self.chunk = Some((chunk, filled));
+                    return self.poll_patience(cx).map(Err);
+                }
+            }
+        }
+        self.unread -= filled;
+        self.piece = chunk.into_bytes();
+        self.settle();
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next frame that is no question; questions are answered.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Header, Failure>> {
+        if self.is_free {
+            // It has said that it is idle, and was not asked since.
+            return Poll::Ready(Err(self.nonsense(Nonsense::Endless)));
+        }
+        loop {
+            ready!(self.poll_reply(cx))?;
+            let wanted = match self.slot.header() {
+                Ok(Ok(header)) if header.kind == Kind::Read => {
+                    self.slot.skip(HEADER);
+                    if header.number == 0 || header.first + header.second > 0 {
+                        return Poll::Ready(Err(self.nonsense(Nonsense::Moment(Kind::Read))));
+                    }
+                    self.wants = Some(header.number);
+                    continue;
+                }
+                Ok(Ok(header)) => return Poll::Ready(Ok(header)),
+                Ok(Err(wanted)) => wanted,
+                Err(bad) => return Poll::Ready(Err(self.nonsense(Nonsense::Frame(bad)))),
+            };
+            match self.slot.poll_fill(wanted, cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.ended())),
+                Poll::Ready(Ok(_)) => {
+                    self.was_heard = true;
+                    self.slot.quiet().rest();
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broke_off(error))),
+                Poll::Pending => return self.poll_patience(cx).map(Err),
+            }
+        }
+    }
+
+    /// Sends what is to be sent: the request, and what the worker asks for of its body.
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            match self.slot.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broke_off(error))),
+                Poll::Pending => return self.poll_patience(cx).map(Err),
+            }
+            let Some(wants) = self.wants else {
+                return Poll::Ready(Ok(()));
+            };
+            match self.upload.poll_more(wants.into(), cx) {
+                Poll::Ready(Ok(Some(More::Data(piece)))) => self.slot.write_data(piece),
+                Poll::Ready(Ok(Some(More::File { file, length }))) => {
+                    self.slot.write_file(file, length);
+                }
+                Poll::Ready(Ok(None)) => {
+                    return Poll::Ready(Err(self.nonsense(Nonsense::Moment(Kind::Read))));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => return self.poll_waiting(cx).map(Err),
+            }
+            self.wants = None;
+            self.slot.quiet().rest();
+        }
+    }
+
+    /// The client is waited for, and so the worker has nothing to say but that it is gone.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        self.slot.quiet().rest();
+        Poll::Ready(match ready!(self.slot.poll_fill(HEADER, cx)) {
+            Ok(0) => self.ended(),
+            Ok(_) => self.nonsense(Nonsense::Unasked),
+            Err(error) => self.broke_off(error),
+        })
+    }
+
+    /// The worker is waited for, and not for ever.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        ready!(self.slot.quiet().poll(cx));
+        self.slot.worker().timed_out();
+        Poll::Ready(Error::new(ErrorKind::UpstreamTimeout).into())
+    }
+
+    fn ended(&mut self) -> Failure {
+        self.slot.lost();
+        let reason = match self.was_heard {
+            false => "the worker closed the connection without an answer",
+            true => "the worker closed the connection before the end of its answer",
+        };
+        Error::new(ErrorKind::UpstreamReset)
+            .with_source(reason)
+            .into()
+    }
+
+    fn broke_off(&mut self, error: io::Error) -> Failure {
+        self.slot.lost();
+        // There were bytes in the connection that the worker had not read, or never will. They
+        // are a part of the request, as it was sent nothing else.
+        let is_unread = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        );
+        Failure {
+            error: Error::new(ErrorKind::UpstreamReset).with_source(error),
+            was_unseen: is_unread && !self.was_heard,
+        }
+    }
+
+    fn nonsense(&mut self, nonsense: Nonsense) -> Failure {
+        self.slot.lost();
+        Error::new(ErrorKind::UpstreamProtocol)
+            .with_source(nonsense)
+            .into()
+    }
+
+    pub(super) fn slot(&self) -> &Slot {
+        &self.slot
+    }
+}
+
+/// The offset and the length of a body, and the file that it is in.
+fn passed(numbers: &[u8], descriptor: Option<OwnedFd>) -> Result<(File, (u64, u64)), Nonsense> {
+    let (offset, length) = numbers.split_at_checked(8).ok_or(Nonsense::Numbers)?;
+    let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
+    let (offset, length) = number(offset)
+        .zip(number(length))
+        .ok_or(Nonsense::Numbers)?;
+    let file = File::from(descriptor.ok_or(Nonsense::NoDescriptor)?);
+    let metadata = file.metadata().map_err(|_io| Nonsense::NoFile)?;
+    let end = offset.checked_add(length).ok_or(Nonsense::Numbers)?;
+    if !metadata.is_file() || metadata.len() < end {
+        return Err(Nonsense::NoFile);
+    }
+    Ok((file, (offset, length)))
+}
+
+/// What an application could not say otherwise: a traceback.
+fn tell(slot: &Slot, log: &[u8]) {
+    tracing::error!(
+        worker = slot.worker().id,
+        pid = slot.worker().pid,
+        traceback = %String::from_utf8_lossy(log),
+        "the application raised an exception behind the beginning of its answer"
+    );
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            was_unseen: false,
+        }
+    }
+}
+
+impl From<Break> for Failure {
+    fn from(broken: Break) -> Self {
+        let reason = match broken {
+            Break::Short => "its body is shorter than its Content-Length says",
+            Break::Failed => "it did so behind the beginning of its answer",
+        };
+        Error::new(ErrorKind::Application)
+            .with_source(reason)
+            .into()
+    }
+}
+
+/// What a worker may not say.
+#[derive(Debug)]
+enum Nonsense {
+    Frame(BadFrame),
+    /// A frame of this kind is not for this moment.
+    Moment(Kind),
+    Head(BadHead),
+    /// There is something where nothing was asked for.
+    Unasked,
+    /// It is idle, though the body is not over.
+    Endless,
+    /// What says where in a file a body is does not say so.
+    Numbers,
+    /// A file was to come, and there is none.
+    NoDescriptor,
+    /// What came is no file that has the body in it.
+    NoFile,
+}
+
+impl fmt::Display for Nonsense {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(bad) => bad.fmt(f),
+            Self::Moment(kind) => write!(f, "a frame of kind {kind:?} is not for this moment"),
+            Self::Head(bad) => write!(f, "the head of the answer: {bad}"),
+            Self::Unasked => f.write_str("the worker said something that it was not asked for"),
+            Self::Endless => f.write_str("the worker is idle, and the body is not over"),
+            Self::Numbers => f.write_str("where in its file the body is was not said"),
+            Self::NoDescriptor => f.write_str("the body is in a file that did not come"),
+            Self::NoFile => f.write_str("the body is not in the file that came for it"),
+        }
+    }
+}
+
+impl error::Error for Nonsense {}

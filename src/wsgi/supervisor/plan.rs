@@ -1,0 +1,156 @@
+//! What is started: found out once, before the first worker.
+
+mod import_path;
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+
+use super::super::{
+    SpawnError,
+    builder::Processes,
+    process::{self, Launch},
+};
+
+/// Everything that all workers have in common.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) application: String,
+    pub(super) python: PathBuf,
+    pub(super) directory: PathBuf,
+    pub(super) path: Vec<PathBuf>,
+    env: Vec<(OsString, OsString)>,
+    clears_env: bool,
+    config: Map<String, Value>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        processes: &Processes,
+        environ: &[(String, String)],
+        socket: &Path,
+    ) -> Result<Self, SpawnError> {
+        let application = processes.application.clone();
+        import_path::check(&application)
+            .map_err(|why| SpawnError::import_path(&application, why))?;
+        let failed = |path: &Path| {
+            let what = format!("the directory {} cannot be used", path.display());
+            move |error| SpawnError::io(what, error)
+        };
+        let here = processes.directory.as_deref().unwrap_or(Path::new("."));
+        let directory = process::absolute(here).map_err(failed(here))?;
+        if !directory.metadata().map_err(failed(here))?.is_dir() {
+            return Err(failed(here)(io::ErrorKind::NotADirectory.into()));
+        }
+        let path = processes.pythonpath.iter();
+        let path = path.map(|path| process::absolute(path).map_err(failed(path)));
+        let path = path.collect::<Result<Vec<_>, _>>()?;
+        let said = processes.python.as_deref();
+        let python = process::choose(said, &directory, std::env::var_os("VIRTUAL_ENV")).map_err(
+            |error| SpawnError::interpreter(said.unwrap_or(Path::new("python3")), error),
+        )?;
+        let text = |path: &Path| match path.to_str() {
+            Some(path) => Ok(path.to_owned()),
+            // JSON has no other.
+            None => Err(failed(path)(io::Error::other("its name is not UTF-8"))),
+        };
+        let environ = environ.iter();
+        let environ: Map<_, _> = environ
+            .map(|(name, value)| (name.clone(), value.as_str().into()))
+            .collect();
+        let paths = path.iter().map(|path| text(path));
+        let config = [
+            ("application", Value::from(&*application)),
+            ("directory", text(&directory)?.into()),
+            ("path", paths.collect::<Result<Vec<_>, _>>()?.into()),
+            ("socket", text(socket)?.into()),
+            ("threads", processes.threads.into()),
+            ("multiprocess", (*processes.workers.end() > 1).into()),
+            ("environ", environ.into()),
+            (
+                "server_software",
+                concat!("tower-gateway/", env!("CARGO_PKG_VERSION")).into(),
+            ),
+            ("switch_interval", Value::Null),
+            ("tether", true.into()),
+        ];
+        let config = config.map(|(name, value)| (name.to_owned(), value));
+        let config = Map::from_iter(config);
+        Ok(Self {
+            application,
+            python,
+            directory,
+            path,
+            env: processes.env.clone(),
+            clears_env: processes.clears_env,
+            config,
+        })
+    }
+
+    /// How a worker, or a template, of this number is started.
+    pub(super) fn launch(&self, id: u32, is_template: bool) -> Launch<'_> {
+        let mut config = self.config.clone();
+        config.insert("worker".to_owned(), id.into());
+        config.insert("template".to_owned(), is_template.into());
+        Launch {
+            worker: id,
+            python: &self.python,
+            directory: &self.directory,
+            env: &self.env,
+            clears_env: self.clears_env,
+            config: Value::Object(config).to_string(),
+        }
+    }
+}
+
+/// The socket of the workers, in a directory that nobody else can enter, and that is removed with it.
+#[derive(Debug)]
+pub(super) struct Meeting {
+    pub(super) directory: TempDir,
+    pub(super) listener: UnixListener,
+}
+
+impl Meeting {
+    pub(super) fn new() -> Result<Self, SpawnError> {
+        let places = [std::env::temp_dir(), PathBuf::from("/tmp")];
+        let mut failure = None;
+        for place in places {
+            match Self::at(&place) {
+                Ok(meeting) => return Ok(meeting),
+                // The path is too long for a socket, maybe: 104 or 108 bytes, by system.
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        let error = failure.unwrap_or_else(|| io::ErrorKind::NotFound.into());
+        Err(SpawnError::io(
+            "there is no place for the socket of the workers",
+            error,
+        ))
+    }
+
+    fn at(place: &Path) -> io::Result<Self> {
+        use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
+        let directory = tempfile::Builder::new()
+            .prefix("wsgi-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(place)?;
+        let listener = UnixListener::bind(directory.path().join(SOCKET))?;
+        Ok(Self {
+            directory,
+            listener,
+        })
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.directory.path().join(SOCKET)
+    }
+}
+
+const SOCKET: &str = "socket";

@@ -1,0 +1,196 @@
+//! Files that make a reload when they change.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, Metadata},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
+
+/// How long it takes until a change is seen, at most.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// So many files are watched, and so many directories entered, at most.
+const MOST: usize = 10_000;
+
+/// What is to be watched: what was said, or where modules come from.
+pub(super) fn paths(said: &[PathBuf], directory: &Path, path: &[PathBuf]) -> Vec<PathBuf> {
+    match said {
+        [] => [directory.to_owned()]
+            .into_iter()
+            .chain(path.iter().cloned())
+            .collect(),
+        said => said.to_vec(),
+    }
+}
+
+/// Tells of each change, until it is dropped.
+pub(super) async fn watch(paths: Vec<PathBuf>, changes: mpsc::Sender<&'static str>) {
+    let mut paths = paths;
+    let mut seen: Option<Seen> = None;
+    let mut has_warned = false;
+    loop {
+        let looked = spawn_blocking(move || {
+            let seen = look(&paths);
+            (paths, seen)
+        });
+        let Ok((same, now)) = looked.await else {
+            return;
+        };
+        paths = same;
+        if now.is_cut && !has_warned {
+            has_warned = true;
+            tracing::warn!(
+                most = MOST,
+                "there are more files than are watched for changes"
+            );
+        }
+        if let Some(before) = &seen
+            && let Some(path) = before.difference(&now)
+        {
+            tracing::info!(path = %path.display(), "a file has changed");
+            changes.try_send("a changed file").ok();
+        }
+        seen = Some(now);
+        sleep(INTERVAL).await;
+    }
+}
+
+/// The files that there are.
+#[derive(Debug, Default)]
+struct Seen {
+    files: BTreeMap<PathBuf, (Option<SystemTime>, u64)>,
+    /// Whether there are more.
+    is_cut: bool,
+}
+
+impl Seen {
+    /// A file that is new, gone, or another.
+    fn difference<'a>(&'a self, other: &'a Self) -> Option<&'a Path> {
+        let differs = |a: &'a Self, b: &'a Self| {
+            let mut files = a.files.iter();
+            files.find(|(path, stamp)| b.files.get(*path) != Some(*stamp))
+        };
+        let found = differs(other, self).or_else(|| differs(self, other));
+        found.map(|(path, _)| &**path)
+    }
+
+    fn add(&mut self, path: PathBuf, metadata: &Metadata) {
+        if self.files.len() >= MOST {
+            self.is_cut = true;
+            return;
+        }
+        let stamp = (metadata.modified().ok(), metadata.len());
+        self.files.insert(path, stamp);
+    }
+}
+
+fn look(paths: &[PathBuf]) -> Seen {
+    let mut seen = Seen::default();
+    let mut directories = Vec::new();
+    for path in paths {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => directories.push(path.clone()),
+            Ok(metadata) => seen.add(path.clone(), &metadata),
+            // It may come.
+            Err(_) => {}
+        }
+    }
+    let mut entered = 0;
+    while let Some(directory) = directories.pop() {
+        entered += 1;
+        if entered > MOST {
+            seen.is_cut = true;
+            break;
+        }
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            // Not what a link points to: that may be anywhere, or above.
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_dir() {
+                if !is_left_out(&path) {
+                    directories.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "py")
+                && let Ok(metadata) = fs::metadata(&path)
+            {
+                seen.add(path, &metadata);
+            }
+        }
+    }
+    seen
+}
+
+/// Whether what is in a directory is not the application's own.
+fn is_left_out(directory: &Path) -> bool {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.')
+        || name == "__pycache__"
+        || name == "node_modules"
+        || directory.join("pyvenv.cfg").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_seen_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |path: &str| directory.path().join(path);
+        for folder in [
+            "pkg/deep",
+            ".git",
+            "venv/lib",
+            "__pycache__",
+            "node_modules",
+        ] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        fs::write(at("venv/pyvenv.cfg"), "").unwrap();
+        fs::write(at("app.py"), "1").unwrap();
+        let paths = [directory.path().to_owned(), at("settings.toml")];
+        let mut before = look(&paths);
+        let mut changed = || {
+            let now = look(&paths);
+            let changed = before.difference(&now).map(Path::to_owned);
+            before = now;
+            changed
+        };
+        assert_eq!(changed(), None);
+
+        for file in ["pkg/deep/new.py", "settings.toml"] {
+            fs::write(at(file), "1").unwrap();
+            assert_eq!(changed(), Some(at(file)));
+        }
+        fs::write(at("app.py"), "2 or more").unwrap();
+        assert_eq!(changed(), Some(at("app.py")));
+        fs::remove_file(at("app.py")).unwrap();
+        assert_eq!(changed(), Some(at("app.py")));
+
+        for file in [
+            "pkg/data.txt",
+            ".git/x.py",
+            "venv/lib/x.py",
+            "__pycache__/x.py",
+            "node_modules/x.py",
+        ] {
+            fs::write(at(file), "1").unwrap();
+            assert_eq!(changed(), None, "{file}");
+        }
+    }
+
+    #[test]
+    fn without_a_word_it_is_where_modules_come_from() {
+        let (here, there) = (Path::new("/here"), [PathBuf::from("/there")]);
+        assert_eq!(paths(&[], here, &there), [here, &there[0]]);
+        let said = [PathBuf::from("settings.toml")];
+        assert_eq!(paths(&said, here, &there), said);
+    }
+}

@@ -1,0 +1,8 @@
+//! The data path beside workers that do as a test says: also what none in Python would do.
+#![allow(clippy::unwrap_used)] // In a test it is an assertion.
+
+mod answers;
+mod faults;
+mod queue;
+mod requests;
+mod support;

@@ -1,0 +1,3 @@
+//! Workers are started, watched, and replaced.
+
+mod boot;
