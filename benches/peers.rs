@@ -1,4 +1,5 @@
-//! This crate beside what it is measured by: nginx, hyper answering from memory, tower-http.
+//! This crate beside what it is measured by: nginx, hyper answering from memory, tower-http,
+//! Granian, Gunicorn, uWSGI.
 //!
 //! ```text
 //! cargo bench --bench peers                     all cases, about 5 minutes
@@ -23,6 +24,9 @@
 //! slower than the load generator and the upstream together leaves these idle between two
 //! requests, and pays for waking their core, which a faster one does not; before the second,
 //! nobody sleeps.
+//!
+//! WSGI servers have one worker, with one thread, on the core of the side, and what stands in front
+//! of it counts too. Granian has one more thread, which runs the application.
 
 #[path = "peers/load.rs"]
 mod load;
@@ -77,7 +81,25 @@ const BUSY_PROXIES: &[&str] = &[
 ];
 /// The server of this crate, and hyper without it.
 const SERVERS: &[&str] = &["serve-memory", "hyper-memory"];
-const SIDES: [&[&str]; 4] = [FILES, PROXIES, BUSY_PROXIES, SERVERS];
+const HELLO: &[&str] = &[
+    "wsgi-container hello",
+    "granian hello",
+    "nginx+uwsgi hello",
+    "nginx+gunicorn hello",
+];
+const FLASK: &[&str] = &[
+    "wsgi-container flask_hello",
+    "granian flask_hello",
+    "nginx+uwsgi flask_hello",
+    "nginx+gunicorn flask_hello",
+];
+const DJANGO: &[&str] = &[
+    "wsgi-container django_hello",
+    "granian django_hello",
+    "nginx+uwsgi django_hello",
+    "nginx+gunicorn django_hello",
+];
+const SIDES: [&[&str]; 7] = [FILES, PROXIES, BUSY_PROXIES, SERVERS, HELLO, FLASK, DJANGO];
 
 const CASES: &[Case] = &[
     Case::ok("static 1 KiB", "/1k.bin", 1 << 10, FILES),
@@ -99,6 +121,9 @@ const CASES: &[Case] = &[
     Case::ok("proxy 1 KiB", "/1k.bin", 1 << 10, PROXIES),
     Case::ok("proxy 1 KiB busy", "/1k.bin", 1 << 10, BUSY_PROXIES),
     Case::ok("server 1 KiB", "/1k.bin", 1 << 10, SERVERS),
+    Case::ok("wsgi hello", "/1k.bin", 1 << 10, HELLO),
+    Case::ok("wsgi Flask", "/1k.bin", 1 << 10, FLASK),
+    Case::ok("wsgi Django", "/1k.bin", 1 << 10, DJANGO),
 ];
 
 impl Case {
@@ -280,7 +305,7 @@ async fn measure_case(case: &Case, sides: &[&Side], options: &Options) -> Result
         .or_else(|| position("hyper-memory"))
         .unwrap_or(0);
     println!(
-        "\n{:16} {:>11} {:>10} {:>12} {:>9}   × CPU of {}",
+        "\n{:26} {:>11} {:>10} {:>12} {:>9}   × CPU of {}",
         case.name, "requests/s", "p99", "CPU µs/req", "RSS MiB", sides[baseline].name
     );
     for (index, side) in sides.iter().enumerate() {
@@ -289,7 +314,7 @@ async fn measure_case(case: &Case, sides: &[&Side], options: &Options) -> Result
         let pairs = rounds[index].iter().zip(&rounds[baseline]);
         let ratio = self::median(pairs.map(|(ours, theirs)| ours.cpu / theirs.cpu));
         println!(
-            "{:16} {:11.0} {:>10.1?} {:12.1} {:9.1}   {ratio:.2}",
+            "{:26} {:11.0} {:>10.1?} {:12.1} {:9.1}   {ratio:.2}",
             side.name,
             median(|round| round.requests_per_second),
             Duration::from_secs_f64(median(|round| round.p99.as_secs_f64())),

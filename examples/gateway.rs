@@ -8,14 +8,20 @@
 //! serves files below `/static` itself and hands the rest to Gunicorn at port 8001. `--help`
 //! lists the flags. SIGTERM and Ctrl-C drain: what runs is finished within 30 seconds.
 
-use std::{convert::Infallible, process::ExitCode, time::Duration};
+use std::{
+    convert::Infallible, num::ParseIntError, process::ExitCode, str::FromStr, time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    signal::unix::{SignalKind, signal},
+};
 use tower::{Layer, Service, ServiceBuilder, service_fn, util::BoxCloneSyncService};
 use tower_gateway::{
     Body, BoxError, ConcurrencyLimit, GatewayProxy, PathDispatch, SpoolRequests, StaticFiles,
+    WsgiContainer,
     serve::{Listener, RequestBody, serve},
     static_files::Listing,
 };
@@ -35,7 +41,17 @@ usage: gateway --listen ADDR [flags]
                            h2://host[:port], h2c://host[:port], h2c+unix:/path.sock
                                                                       HTTP/2, with TLS and without
                          of several URLs, one that fails is left alone for a while
-  --limit N              at most N requests with all upstreams at once (default: no limit)
+  --wsgi PREFIX=MODULE:CALLABLE
+                         a WSGI application at PREFIX (its SCRIPT_NAME), run by workers that are
+                         started here; repeatable. SIGHUP reloads it. For all of them:
+  --wsgi-dir DIR           where MODULE is (default: the current folder)
+  --python PATH            the interpreter (default: that of a .venv in the folder or of VIRTUAL_ENV,
+                           or else python3)
+  --workers N              processes for each application (default: 2)
+  --threads N              threads of each process (default: 1)
+  --timeout SECS           a request that takes longer is answered 504, and its worker replaced
+                           (default: 30)
+  --limit N              at most N requests with all applications at once (default: no limit)
   --queue N              how many may wait for that (default: 256)
   --queue-timeout SECS   and how long (default: 5)
   --listing              shows what is in folders without an index.html
@@ -44,9 +60,6 @@ usage: gateway --listen ADDR [flags]
   --cache                keeps up to 64 MiB of files of each folder in memory
   --runtime-threads N    threads of the server (default: one for each processor)
   --help                 this text
-
-not yet: --wsgi PREFIX=MODULE:CALLABLE (with --wsgi-dir, --python, --workers, --threads,
---timeout)
 ";
 
 /// What was asked for on the command line.
@@ -55,6 +68,7 @@ struct Flags {
     listen: Option<String>,
     files: Vec<(String, String)>,
     proxies: Vec<(String, String)>,
+    wsgi: Wsgi,
     limit: Option<usize>,
     queue: Option<usize>,
     queue_timeout: Option<Duration>,
@@ -62,6 +76,17 @@ struct Flags {
     spa: Option<String>,
     cache: bool,
     runtime_threads: Option<usize>,
+}
+
+/// Applications that run here, and how.
+#[derive(Default)]
+struct Wsgi {
+    applications: Vec<(String, String)>,
+    directory: Option<String>,
+    python: Option<String>,
+    workers: Option<usize>,
+    threads: Option<u16>,
+    timeout: Option<Duration>,
 }
 
 fn main() -> ExitCode {
@@ -112,13 +137,39 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
                 print!("{HELP}");
                 std::process::exit(0);
             }
-            Long(flag @ ("wsgi" | "wsgi-dir" | "python" | "workers" | "threads" | "timeout")) => {
-                return Err(format!("--{flag} is not there yet").into());
+            Long("wsgi") => {
+                let application = at_prefix(&arguments.value()?.string()?)?;
+                flags.wsgi.applications.push(application);
+            }
+            Long("wsgi-dir") => flags.wsgi.directory = Some(arguments.value()?.string()?),
+            Long("python") => flags.wsgi.python = Some(arguments.value()?.string()?),
+            Long("workers") => flags.wsgi.workers = Some(number("--workers", &mut arguments)?),
+            Long("threads") => flags.wsgi.threads = Some(number("--threads", &mut arguments)?),
+            Long("timeout") => {
+                let seconds: f64 = arguments.value()?.parse()?;
+                if seconds <= 0.0 {
+                    return Err("--timeout 0 would let nothing finish".into());
+                }
+                flags.wsgi.timeout = Some(Duration::try_from_secs_f64(seconds)?);
             }
             _ => return Err(argument.unexpected().into()),
         }
     }
     Ok(flags)
+}
+
+/// How many of something there are to be: one at least.
+fn number<N>(flag: &str, arguments: &mut lexopt::Parser) -> Result<N, BoxError>
+where
+    N: FromStr<Err = ParseIntError> + Default + PartialEq,
+{
+    use lexopt::ValueExt;
+
+    let number: N = arguments.value()?.parse()?;
+    if number == N::default() {
+        return Err(format!("{flag} 0 would be nobody").into());
+    }
+    Ok(number)
 }
 
 /// `PREFIX=VALUE`.
@@ -145,20 +196,31 @@ async fn start(flags: Flags) -> Result<(), BoxError> {
         .listen
         .clone()
         .ok_or("--listen ADDR is missing; see --help")?;
-    // The stack first: a flag that is wrong is found before a port is taken.
-    let dynamic = dynamic(&flags)?;
+    // The stack first: a flag that is wrong is found before a port is taken, and so is an
+    // application that cannot be imported.
+    let containers = containers(&flags.wsgi).await?;
+    let handles: Vec<_> = containers.iter().map(|(_, wsgi)| wsgi.handle()).collect();
+    let dynamic = dynamic(&flags, containers)?;
+    let result = listen_and_serve(listen, &flags, dynamic).await;
+    for handle in handles {
+        handle.shutdown().await;
+    }
+    result
+}
+
+async fn listen_and_serve(listen: String, flags: &Flags, dynamic: App) -> Result<(), BoxError> {
     match listen.strip_prefix("unix:") {
         Some(path) => {
             let listener = UnixListener::bind(path)?;
             println!("listening on unix:{path}");
-            let result = serve_files(listener, &flags, dynamic).await;
+            let result = serve_files(listener, flags, dynamic).await;
             std::fs::remove_file(path)?;
             result
         }
         None => {
             let listener = TcpListener::bind(listen).await?;
             println!("listening on http://{}", listener.local_addr()?);
-            serve_files(listener, &flags, dynamic).await
+            serve_files(listener, flags, dynamic).await
         }
     }
 }
@@ -167,21 +229,23 @@ async fn start(flags: Flags) -> Result<(), BoxError> {
 type App = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
 
 /// The applications, all behind one limit.
-fn dynamic(flags: &Flags) -> Result<App, BoxError> {
+fn dynamic(flags: &Flags, containers: Containers) -> Result<App, BoxError> {
     Ok(match limit(flags)? {
         Some(limit) => BoxCloneSyncService::new(
             ServiceBuilder::new()
                 // An upload counts when it is here, not while a slow client sends it.
                 .layer(SpoolRequests::default())
                 .layer(limit)
-                .service(applications(flags)?.layer(service_fn(not_found))),
+                .service(applications(flags, containers)?.layer(service_fn(not_found))),
         ),
-        None => BoxCloneSyncService::new(applications(flags)?.layer(service_fn(not_found))),
+        None => {
+            BoxCloneSyncService::new(applications(flags, containers)?.layer(service_fn(not_found)))
+        }
     })
 }
 
 /// Each application behind its prefix.
-fn applications<B>(flags: &Flags) -> Result<PathDispatch<B>, BoxError>
+fn applications<B>(flags: &Flags, containers: Containers) -> Result<PathDispatch<B>, BoxError>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -191,7 +255,34 @@ where
         let proxy = GatewayProxy::to_all(urls.split(','))?;
         dispatch = dispatch.mount_unstripped(prefix, proxy)?;
     }
+    for (prefix, container) in containers {
+        dispatch = dispatch.mount(&prefix, container)?;
+    }
     Ok(dispatch)
+}
+
+/// The applications that run here, with their prefixes.
+type Containers = Vec<(String, WsgiContainer)>;
+
+async fn containers(wsgi: &Wsgi) -> Result<Containers, BoxError> {
+    let mut containers = Vec::new();
+    for (prefix, application) in &wsgi.applications {
+        let mut container = WsgiContainer::new(application)
+            .workers(wsgi.workers.unwrap_or(2))
+            .threads(wsgi.threads.unwrap_or(1))
+            .reload_on_signal(SignalKind::hangup());
+        if let Some(directory) = &wsgi.directory {
+            container = container.directory(directory);
+        }
+        if let Some(python) = &wsgi.python {
+            container = container.python(python);
+        }
+        if let Some(timeout) = wsgi.timeout {
+            container = container.timeout(timeout);
+        }
+        containers.push((prefix.clone(), container.spawn().await?));
+    }
+    Ok(containers)
 }
 
 fn limit(flags: &Flags) -> Result<Option<ConcurrencyLimit>, BoxError> {
@@ -273,8 +364,6 @@ where
         + 'static,
     S::Future: Send,
 {
-    use tokio::signal::unix::{SignalKind, signal};
-
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,

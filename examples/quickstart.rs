@@ -1,34 +1,42 @@
-//! The split between static and dynamic pages, with nothing else installed.
+//! The split that this crate is about: a file is answered by the web server, and never wakes the
+//! application, which is Python. Nothing else has to be installed or started but Python 3.
 //!
 //! ```text
 //! cargo run --example quickstart
 //! ```
 //!
-//! prints its address and what to try. The first argument is another address; port 0 picks a
-//! free one, and so does this when port 8000 is taken.
+//! Open the address that it prints, or ask from a shell, and watch what it says below: the
+//! application is asked for its page, and never for the style sheet.
+//!
+//! The application is [`examples/board/board.py`](board/board.py), which knows the standard library
+//! alone. This process starts two workers that run it, and restarts one that dies: find the pid
+//! of one that it prints, and kill it.
+//!
+//! Another address can be given as the first argument; port 0 picks a free one. Without, it is
+//! port 8000, or a free one if that is taken.
 
 use std::{
-    convert::Infallible,
-    env, io,
-    sync::{Mutex, PoisonError},
+    env,
+    io::{self, IsTerminal},
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use percent_encoding::percent_decode_str;
 use tokio::{net::TcpListener, signal};
-use tower::{ServiceBuilder, service_fn};
+use tower::ServiceBuilder;
 use tower_gateway::{
-    Body, ConcurrencyLimit, StaticFiles,
-    serve::{RequestBody, serve},
+    BoxError, ConcurrencyLimit, SpoolRequests, StaticFiles, WsgiContainer, serve::serve,
 };
 
 const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/site");
-
-static QUESTIONS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+const BOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/board");
 
 #[tokio::main]
-async fn main() -> io::Result<()> {
+async fn main() -> Result<(), BoxError> {
+    // What the workers print and log comes as `tracing` events, with the number of the worker.
+    tracing_subscriber::fmt()
+        .without_time()
+        .with_target(false)
+        .with_ansi(io::stdout().is_terminal())
+        .init();
     let listener = match env::args().nth(1) {
         Some(address) => TcpListener::bind(address).await?,
         None => match TcpListener::bind("127.0.0.1:8000").await {
@@ -36,6 +44,23 @@ async fn main() -> io::Result<()> {
             Err(_) => TcpListener::bind("127.0.0.1:0").await?,
         },
     };
+    let folder = tempfile::tempdir()?;
+
+    // The workers have imported the application when this returns, or it says why not.
+    let board = WsgiContainer::new("board:application")
+        .directory(BOARD)
+        .env("BOARD_DATABASE", folder.path().join("questions.sqlite3"))
+        .workers(2)
+        .spawn()
+        .await?;
+    let handle = board.handle();
+
+    let app = ServiceBuilder::new()
+        .layer(StaticFiles::new(SITE).at("/static"))
+        .layer(SpoolRequests::default())
+        .layer(ConcurrencyLimit::new(64))
+        .service(board);
+
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
     println!();
@@ -45,86 +70,12 @@ async fn main() -> io::Result<()> {
     println!("  curl -i http://{address}/ -d question=Why%3F  post, and the dynamic page changes");
     println!("Below is what the application is asked for. Ctrl-C ends it.");
     println!();
-    questions().push("What is the answer?".to_owned());
-
-    let app = ServiceBuilder::new()
-        .layer(StaticFiles::new(SITE).at("/static"))
-        .layer(ConcurrencyLimit::new(64))
-        .service(service_fn(application));
 
     serve(listener, app)
         .graceful_shutdown(async {
             signal::ctrl_c().await.ok();
         })
-        .await
-}
-
-/// The application: it has never heard of files.
-async fn application(request: Request<RequestBody>) -> Result<Response<Body>, Infallible> {
-    println!(
-        "the application is asked: {} {}",
-        request.method(),
-        request.uri()
-    );
-    Ok(match (request.method(), request.uri().path()) {
-        (&Method::GET, "/") => html(StatusCode::OK, &list()),
-        (&Method::POST, "/") => ask(request.into_body()).await,
-        _ => html(StatusCode::NOT_FOUND, "<h1>There is no such page</h1>"),
-    })
-}
-
-fn list() -> String {
-    let items: String = questions()
-        .iter()
-        .map(|question| format!("<li>{}</li>\n", escape(question)))
-        .collect();
-    format!(
-        "<h1>Questions</h1>\n<ul>\n{items}</ul>\n\
-         <form method=\"post\"><input name=\"question\" aria-label=\"Your question\" required>\
-         <button>Ask</button></form>"
-    )
-}
-
-async fn ask(body: RequestBody) -> Response<Body> {
-    let Ok(form) = Limited::new(body, 4096).collect().await else {
-        return html(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "<h1>That is a long question</h1>",
-        );
-    };
-    let form = String::from_utf8_lossy(&form.to_bytes()).replace('+', " ");
-    let question = form.strip_prefix("question=").unwrap_or_default();
-    let question = percent_decode_str(question).decode_utf8_lossy();
-    let mut questions = questions();
-    if question.trim().is_empty() || questions.len() >= 100 {
-        return html(StatusCode::BAD_REQUEST, "<h1>No question was taken</h1>");
-    }
-    questions.push(question.into_owned());
-    let mut response = html(StatusCode::SEE_OTHER, "");
-    response
-        .headers_mut()
-        .insert(header::LOCATION, HeaderValue::from_static("/"));
-    response
-}
-
-fn html(status: StatusCode, content: &str) -> Response<Body> {
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Questions</title>\n\
-         <link rel=\"stylesheet\" href=\"/static/style.css\">\n{content}\n</html>\n"
-    );
-    let mut response = Response::new(Body::from(page));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
-    response
-}
-
-fn questions() -> std::sync::MutexGuard<'static, Vec<String>> {
-    QUESTIONS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+        .await?;
+    handle.shutdown().await;
+    Ok(())
 }

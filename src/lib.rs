@@ -11,7 +11,10 @@
 //!               │
 //!         ConcurrencyLimit      how much work is let in, and what the rest is told
 //!               │
-//!         GatewayProxy          the rest: to Gunicorn, uWSGI, Tornado, or any HTTP server
+//!         ┌─────┴──────────────────────┐
+//!   GatewayProxy                 WsgiContainer
+//!   the rest goes to Gunicorn,   or to Python workers that this
+//!   uWSGI, or any HTTP server    process starts, feeds, supervises
 //! ```
 //!
 //! Each layer stands alone, and is useful alone, in any hyper or axum service. Together:
@@ -91,7 +94,8 @@
 //! | `http2` | `h2c://` upstreams; with `tls` also `h2://` |
 //! | `compression` | `StaticFiles::compress`: files compressed once each, in the background |
 //! | `embed` | `static_files::EmbeddedFiles`: files in the program, by rust-embed |
-//! | `metrics` | what `StaticFiles`, `PathDispatch`, `GatewayProxy` and `ConcurrencyLimit` count, told to the `metrics` facade |
+//! | `metrics` | what `StaticFiles`, `PathDispatch`, `GatewayProxy`, `ConcurrencyLimit` and `WsgiContainer` count, told to the `metrics` facade |
+//! | `wsgi` | `WsgiContainer`: Python workers in place of an application server; Unix |
 //! | `serve` | a small server for a stack |
 //! | `axum` | reads axum's `ConnectInfo` and `OriginalUri` |
 //! | `full` | everything |

@@ -130,14 +130,14 @@ impl Load {
         command.extend(request.headers.iter().map(String::as_str));
         command.push(&request.url);
 
-        let before = side.process.cpu();
+        let before = side.cpu();
         let mut wrk = Process::start(Core::Load, &command)?;
         let mut output = String::new();
         if let Some(stdout) = &mut wrk.child().stdout {
             stdout.read_to_string(&mut output).await?;
         }
         wrk.child().wait().await?;
-        let cpu = side.process.cpu() - before;
+        let cpu = side.cpu() - before;
 
         let report = Report::read(&output).ok_or_else(|| format!("wrk said:\n{output}"))?;
         let right = match request.expected {
@@ -151,7 +151,7 @@ impl Load {
             requests_per_second: report.requests_per_second,
             p99: report.p99,
             cpu: cpu.as_secs_f64() * 1e6 / report.requests as f64,
-            memory: side.process.memory(),
+            memory: side.memory(),
         })
     }
 }

@@ -1,5 +1,8 @@
 //! The sides, started and ready.
 
+#[path = "wsgi.rs"]
+mod wsgi;
+
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -25,7 +28,9 @@ pub(crate) struct Side {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
     pub(crate) process: Process,
-    /// What a proxy stands in front of.
+    /// What it stands in front of, and what counts as a part of it.
+    behind: Option<Process>,
+    /// What a proxy stands in front of, and what does not count.
     _upstream: Option<Process>,
 }
 
@@ -35,11 +40,51 @@ pub(crate) struct Missing(pub(crate) String);
 /// How long a side may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What WSGI servers run: modules of `benches/applications`.
+const APPLICATIONS: [&str; 3] = ["hello", "flask_hello", "django_hello"];
+
 impl Side {
+    fn new(
+        name: &'static str,
+        address: SocketAddr,
+        process: Process,
+        upstream: Option<Process>,
+    ) -> Self {
+        Self {
+            name,
+            address,
+            process,
+            behind: None,
+            _upstream: upstream,
+        }
+    }
+
+    fn with(self, behind: Process) -> Self {
+        Self {
+            behind: Some(behind),
+            ..self
+        }
+    }
+
+    /// User and system time of all of it.
+    pub(crate) fn cpu(&self) -> Duration {
+        self.process.cpu() + self.behind.as_ref().map_or(Duration::ZERO, Process::cpu)
+    }
+
+    /// Resident memory of all of it, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.process.memory() + self.behind.as_ref().map_or(0, Process::memory)
+    }
+
     pub(crate) async fn start(
         name: &'static str,
         root: &Path,
     ) -> Result<Result<Self, Missing>, BoxError> {
+        if let Some((server, application)) = name.split_once(' ')
+            && APPLICATIONS.contains(&application)
+        {
+            return wsgi::start(name, server, application, root).await;
+        }
         let (kind, upstream) = match name.strip_suffix(" busy") {
             Some(kind) => (kind, "hyper-busy"),
             None => (name, "hyper-memory"),
@@ -79,22 +124,12 @@ impl Side {
                 let (upstream, at) = this_program(upstream, Core::Load, &[]).await?;
                 let variables = [(serve::UPSTREAM, format!("http://{at}"))];
                 let (process, address) = this_program(kind, Core::Server, &variables).await?;
-                Ok(Ok(Self {
-                    name,
-                    address,
-                    process,
-                    _upstream: Some(upstream),
-                }))
+                Ok(Ok(Self::new(name, address, process, Some(upstream))))
             }
             _ => {
                 let variables = [(serve::ROOT, root.display().to_string())];
                 let (process, address) = this_program(name, Core::Server, &variables).await?;
-                Ok(Ok(Self {
-                    name,
-                    address,
-                    process,
-                    _upstream: None,
-                }))
+                Ok(Ok(Self::new(name, address, process, None)))
             }
         }
     }
@@ -114,12 +149,7 @@ async fn gateway(
     command.extend(flags);
     let mut process = Process::start(Core::Server, &command)?;
     let address = listening(&mut process).await?;
-    Ok(Ok(Side {
-        name,
-        address,
-        process,
-        _upstream: upstream,
-    }))
+    Ok(Ok(Side::new(name, address, process, upstream)))
 }
 
 async fn build_gateway() -> Result<PathBuf, Missing> {
@@ -227,12 +257,7 @@ async fn nginx(
         Ok(())
     };
     timeout(PATIENCE, ready).await??;
-    Ok(Ok(Side {
-        name,
-        address,
-        process,
-        _upstream: upstream,
-    }))
+    Ok(Ok(Side::new(name, address, process, upstream)))
 }
 
 /// An address that nobody listens at; nginx does not tell which one it has taken.

@@ -2,6 +2,7 @@
 
 use std::{env, net::SocketAddr, path::PathBuf, process::Command};
 
+use rustix::process::Signal;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{
@@ -179,6 +180,50 @@ async fn split(addr: SocketAddr, gunicorn: &mut Gunicorn) {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wsgi_container() {
+    let site = Site::new();
+    let root = site.static_root();
+    let arguments = ["127.0.0.1:0", "production", root.to_str().unwrap()];
+    let mut example = Example::of(site.container(command("05_wsgi_container", &arguments)));
+    let mut browser = Session::new(example.addr);
+
+    let page = browser.get("/").await;
+    assert!(page.status == 200 && page.text().contains(r#"href="/static/style.css""#));
+    let style = browser.get("/static/style.css").await;
+    assert!(style.status == 200 && style.text().contains("rgb(244, 247, 241)"));
+    let asked = browser.post_form("/", &[("text", "Who runs you?")]).await;
+    assert_eq!(asked.status, 302, "{asked:?}");
+    assert!(browser.get("/").await.text().contains("Who runs you?"));
+
+    let workers = async || get(example.addr, "/workers").await.text();
+    let before = workers().await;
+    assert_eq!(before.matches(" is Ready: ").count(), 2, "{before}");
+    let pids = |table: &str| -> Vec<u32> {
+        let pids = table.split("(pid ").skip(1);
+        pids.map(|rest| rest.split(')').next().unwrap().parse().unwrap())
+            .collect()
+    };
+    // New ones take over, and nobody notices.
+    example.process.signal(Signal::HUP);
+    let old = pids(&before);
+    while workers().await.matches(" is Ready: ").count() != 2
+        || pids(&workers().await).iter().any(|pid| old.contains(pid))
+    {
+        assert_eq!(browser.get("/").await.status, 200);
+    }
+    let new = pids(&workers().await);
+    example.process.terminate();
+    assert_eq!(example.process.wait(), Some(0));
+    for pid in old.into_iter().chain(new) {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    let mut wrong = Process::start(command("05_wsgi_container", &["127.0.0.1:0", "maybe"]));
+    wrong.wait_for("neither");
+    assert_eq!(wrong.wait(), Some(1));
+}
+
 /// uWSGI with a site, at a socket in a folder of its own.
 struct Uwsgi {
     url: String,
@@ -222,7 +267,7 @@ async fn an_application_server() {
         &uwsgi.url,
         root.to_str().unwrap(),
     ];
-    let example = Example::start("05_application_server", &arguments);
+    let example = Example::start("06_application_server", &arguments);
     let mut browser = Session::new(example.addr);
 
     // One site with one database, at two places.
@@ -250,7 +295,7 @@ async fn an_application_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_servers() {
-    let example = Example::start("06_several_servers", &["127.0.0.1:0"]);
+    let example = Example::start("07_several_servers", &["127.0.0.1:0"]);
     let page = async || get(example.addr, "/").await.text();
     let status = async || get(example.addr, "/status").await.text();
 
@@ -302,7 +347,7 @@ async fn an_endpoint_moves() {
     let mut gunicorn = site.gunicorn(&["--workers", "2"]);
     let url = gunicorn.url();
     let [before, after] =
-        ["before", "after"].map(|day| Example::start("07_strangler", &["127.0.0.1:0", &url, day]));
+        ["before", "after"].map(|day| Example::start("08_strangler", &["127.0.0.1:0", &url, day]));
     let upload = |target: &str, framing: &str| {
         format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{framing}")
     };
@@ -342,7 +387,7 @@ async fn an_endpoint_moves() {
     let form = get(after.addr, "/upload/").await;
     assert!(form.status == 200 && form.text().contains("<form"));
 
-    let mut wrong = spawn("07_strangler", &["127.0.0.1:0", &url, "tomorrow"]);
+    let mut wrong = spawn("08_strangler", &["127.0.0.1:0", &url, "tomorrow"]);
     wrong.wait_for("neither");
     assert_eq!(wrong.wait(), Some(1));
 }
@@ -492,6 +537,45 @@ mod gateway {
         let asked = browser.post_form("/", &[("text", "By uwsgi?")]).await;
         assert_eq!(asked.status, 302, "{asked:?}");
         assert!(browser.get("/").await.text().contains("By uwsgi?"));
+    }
+
+    /// Two applications at two prefixes: one is Django's site, one has nothing but Python.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn with_applications_of_its_own() {
+        let site = Site::new();
+        let folder = python::mysite();
+        let board = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/board");
+        let arguments = [
+            "--listen",
+            "127.0.0.1:0",
+            "--wsgi",
+            "/=config.wsgi:application",
+            "--wsgi",
+            "/board=board:application",
+            "--wsgi-dir",
+            folder.to_str().unwrap(),
+            "--workers",
+            "1",
+            "--threads",
+            "2",
+            "--timeout",
+            "20",
+        ];
+        let database = tempfile::tempdir().unwrap();
+        let mut command = site.container(command("gateway", &arguments));
+        command
+            .env("PYTHONPATH", board)
+            .env("BOARD_DATABASE", database.path().join("board.sqlite3"));
+        let mut example = Example::of(command);
+        let mut browser = Session::new(example.addr);
+        browser.get("/").await;
+        let asked = browser.post_form("/", &[("text", "By WSGI?")]).await;
+        assert_eq!(asked.status, 302, "{asked:?}");
+        assert!(browser.get("/").await.text().contains("By WSGI?"));
+        let board = browser.get("/board/").await.text();
+        assert!(board.contains("What is the answer?"), "{board}");
+        example.process.terminate();
+        assert_eq!(example.process.wait(), Some(0));
     }
 
     /// Another gateway is the upstream; and one that shows a certificate.
@@ -699,9 +783,23 @@ mod gateway {
             (&[LISTEN[0], LISTEN[1], "--queue", "1"], "need --limit"),
             (&[LISTEN[0], LISTEN[1], "--limit", "many"], "many"),
             (
-                &[LISTEN[0], LISTEN[1], "--wsgi", "/=a:b"],
-                "--wsgi is not there yet",
+                &[LISTEN[0], LISTEN[1], "--wsgi", "/=no_such_module:b"],
+                "no_such_module",
             ),
+            (
+                &[
+                    LISTEN[0],
+                    LISTEN[1],
+                    "--wsgi",
+                    "/=json:dumps",
+                    "--python",
+                    "no_such_python",
+                ],
+                "no_such_python",
+            ),
+            (&[LISTEN[0], LISTEN[1], "--workers", "0"], "--workers 0"),
+            (&[LISTEN[0], LISTEN[1], "--threads", "0"], "--threads 0"),
+            (&[LISTEN[0], LISTEN[1], "--timeout", "0"], "--timeout 0"),
             (&[LISTEN[0], LISTEN[1], "--nonsense"], "--nonsense"),
             (&["--listen", "nowhere"], "gateway: "),
         ] {

@@ -18,8 +18,9 @@ GRACE = 5  # seconds between asking to end and ending
 def main() -> int:
     # A group of its own, so that workers can be reached as well.
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
-    # Told to end politely, it is the command that is meant.
-    signal.signal(signal.SIGTERM, lambda *_: command.send_signal(signal.SIGTERM))
+    # Told to end politely, or to load anew, it is the command that is meant.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: command.send_signal(number))
     threading.Thread(target=end_with_stdin, args=(command,), daemon=True).start()
     status = command.wait()
     signal_group(command.pid, signal.SIGKILL)

@@ -10,6 +10,8 @@ use std::{
     thread,
 };
 
+use rustix::process::Signal;
+
 use super::raw::PATIENCE;
 
 /// Tells whoever runs the tests, though the test harness keeps what is printed.
@@ -87,8 +89,13 @@ impl Process {
 
     /// Asks it to end, as a supervisor does.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Tells it something: SIGTERM and SIGHUP reach the program itself.
+    pub fn signal(&self, signal: Signal) {
         let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
     }
 
     /// Waits for its end, and gives its exit code.

@@ -190,12 +190,26 @@ impl Site {
     /// A program of the environment, to be run as this site behind a gateway.
     pub fn command(&self, program: &str) -> Command {
         let mut command = command(program, &mysite());
+        command.envs(self.variables());
         command
-            .env("MYSITE_DATABASE", self.database())
-            .env("MYSITE_WHOAMI", "1")
-            .env("MYSITE_ACCEL", "/protected")
-            .env("MYSITE_BEHIND_GATEWAY", "1");
+    }
+
+    /// A program that starts Python itself, to be run as this site.
+    pub fn container(&self, mut command: Command) -> Command {
         command
+            .envs(self.variables())
+            .env("VIRTUAL_ENV", environment())
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
+    fn variables(&self) -> [(&'static str, PathBuf); 4] {
+        [
+            ("MYSITE_DATABASE", self.database()),
+            ("MYSITE_WHOAMI", "1".into()),
+            ("MYSITE_ACCEL", "/protected".into()),
+            ("MYSITE_BEHIND_GATEWAY", "1".into()),
+        ]
     }
 }
 

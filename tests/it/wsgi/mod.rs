@@ -3,6 +3,7 @@
 
 mod application;
 mod apps;
+mod chaos;
 mod interop;
 mod pep3333;
 mod supervision;

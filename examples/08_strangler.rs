@@ -12,7 +12,7 @@
 //! and, in another terminal, the site that it becomes:
 //!
 //! ```text
-//! cargo run --features serve --example 07_strangler
+//! cargo run --features serve --example 08_strangler
 //! ```
 //!
 //! Then open <http://127.0.0.1:8000>, which looks as before, and ask for what has moved:
@@ -21,7 +21,7 @@
 //! curl -i --data-binary @Cargo.toml http://127.0.0.1:8000/upload/raw/
 //! ```
 //!
-//! Gunicorn's log shows that it was not asked. Without the move (`… --example 07_strangler --
+//! Gunicorn's log shows that it was not asked. Without the move (`… --example 08_strangler --
 //! 127.0.0.1:8000 http://127.0.0.1:8001 before`) it is, and the answer is the same.
 //!
 //! Arguments: the address (port 0 picks a free one), Gunicorn's URL, and `before` or `after`.

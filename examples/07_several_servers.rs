@@ -1,7 +1,7 @@
 //! Several servers behind one address: who gets a request, and what happens when one fails.
 //!
 //! ```text
-//! cargo run --features serve --example 06_several_servers
+//! cargo run --features serve --example 07_several_servers
 //! ```
 //!
 //! starts three small servers of its own, and prints its address. Then

@@ -16,7 +16,7 @@
 //! stands in front of them:
 //!
 //! ```text
-//! cargo run --features serve --example 05_application_server
+//! cargo run --features serve --example 06_application_server
 //! ```
 //!
 //! Then open <http://127.0.0.1:8000>, which is Gunicorn's, and <http://127.0.0.1:8000/uwsgi/>, which
