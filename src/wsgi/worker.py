@@ -338,7 +338,10 @@ class Answer:
         elif hasattr(type(result), '__len__'):
             # "If the application does not call the write() callable, and returns an iterable whose len() is 1, then the server
             # can automatically determine Content-Length by taking the length of the first bytestring yielded"
-            known = len(result) == 1
+            try:
+                known = len(result) == 1
+            except Exception:
+                pass  # "If a call to len(iterable) succeeds": it need not.
         if self.sent is not None and self.sent == self.length:
             return END, b'', b''
         for chunk in chunks:
@@ -440,9 +443,12 @@ class FileWrapper:
             return None
         buffered.flush()
         about = os.fstat(file.fileno())
+        # Nobody is anywhere in a pipe.
+        if not stat.S_ISREG(about.st_mode):
+            return None
         offset = self.filelike.tell()
         # Files of /proc are regular and without a size, but not without content.
-        if not stat.S_ISREG(about.st_mode) or about.st_size <= offset:
+        if about.st_size <= offset:
             return None
         return file.fileno(), offset, about.st_size - offset
 

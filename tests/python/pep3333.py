@@ -963,6 +963,11 @@ class Upper(io.FileIO):
     def read(self, size=-1):
         return super().read(size).upper()
 
+    def readinto(self, buffer):
+        size = super().readinto(buffer)
+        buffer[:size] = bytes(buffer[:size]).upper()
+        return size
+
 
 class OnlyRead:
     def __init__(self, content):

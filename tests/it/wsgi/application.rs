@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tower_gateway::wsgi::WsgiContainer;
+
 use crate::support::{
+    front::Front,
     process::{Process, address_in},
     python,
 };
@@ -19,7 +22,7 @@ pub struct Application {
     directory: PathBuf,
     environment: Vec<(&'static str, OsString)>,
     processes: usize,
-    threads: usize,
+    threads: u16,
 }
 
 impl Application {
@@ -45,7 +48,7 @@ impl Application {
     }
 
     /// In one process, with so many threads.
-    pub fn threads(mut self, threads: usize) -> Self {
+    pub fn threads(mut self, threads: u16) -> Self {
         self.processes = 1;
         self.threads = threads;
         self
@@ -55,6 +58,7 @@ impl Application {
 /// Who runs it.
 #[derive(Clone, Copy, Debug)]
 pub enum Server {
+    Container,
     /// To know that the story itself is right.
     Gunicorn,
 }
@@ -63,17 +67,21 @@ pub enum Server {
 pub struct Way {
     server: Server,
     /// Through `tests/python/validated.py`.
-    pub validated: bool,
+    validated: bool,
 }
 
 /// The ways in which every story is told.
-pub const WAYS: [Way; 2] = [
+pub const WAYS: [Way; 3] = [
     Way {
         server: Server::Gunicorn,
         validated: false,
     },
     Way {
-        server: Server::Gunicorn,
+        server: Server::Container,
+        validated: false,
+    },
+    Way {
+        server: Server::Container,
         validated: true,
     },
 ];
@@ -84,13 +92,18 @@ pub struct Running {
     /// For what is said when something is wrong.
     pub who: String,
     complaints: PathBuf,
-    _process: Option<Process>,
+    _server: Run,
     _directory: tempfile::TempDir,
+}
+
+enum Run {
+    Container { _front: Front },
+    Gunicorn { _process: Process },
 }
 
 impl Way {
     pub fn is_ours(self) -> bool {
-        !matches!(self.server, Server::Gunicorn)
+        matches!(self.server, Server::Container)
     }
 
     pub async fn start(self, application: &Application) -> Running {
@@ -104,14 +117,15 @@ impl Way {
                 .env("VALIDATED_COMPLAINTS", &complaints)
                 .env("PYTHONPATH", python::applications());
         }
-        let (addr, process) = match self.server {
+        let (addr, server) = match self.server {
+            Server::Container => container(&application).await,
             Server::Gunicorn => gunicorn(&application),
         };
         Running {
             addr,
             who: format!("{self:?}"),
             complaints,
-            _process: Some(process),
+            _server: server,
             _directory: directory,
         }
     }
@@ -129,7 +143,21 @@ impl Running {
     }
 }
 
-fn gunicorn(application: &Application) -> (SocketAddr, Process) {
+async fn container(application: &Application) -> (SocketAddr, Run) {
+    let mut container = WsgiContainer::new(application.target)
+        .directory(&application.directory)
+        .python(python::environment().join("bin/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .workers(application.processes)
+        .threads(application.threads);
+    for (name, value) in &application.environment {
+        container = container.env(*name, value);
+    }
+    let front = Front::start(container.spawn().await.unwrap()).await;
+    (front.addr, Run::Container { _front: front })
+}
+
+fn gunicorn(application: &Application) -> (SocketAddr, Run) {
     let mut command = python::command("gunicorn", &application.directory);
     for (name, value) in &application.environment {
         command.env(name, value);
@@ -144,5 +172,5 @@ fn gunicorn(application: &Application) -> (SocketAddr, Process) {
         .args(["--graceful-timeout", "1", application.target]);
     let mut process = Process::start(command);
     let addr = address_in(&process.wait_for("Listening at:"));
-    (addr, process)
+    (addr, Run::Gunicorn { _process: process })
 }

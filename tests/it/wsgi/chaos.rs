@@ -181,7 +181,10 @@ impl Outcome {
         let mut number = || words.next().unwrap().parse::<u64>().unwrap();
         let (pid, version) = (number(), number());
         assert_eq!(words.next(), Some(&*posted));
-        self.pids.lock().unwrap().insert(u32::try_from(pid).unwrap());
+        self.pids
+            .lock()
+            .unwrap()
+            .insert(u32::try_from(pid).unwrap());
         self.version.fetch_max(version, Relaxed);
         self.right.fetch_add(1, Relaxed);
         true
@@ -219,7 +222,10 @@ async fn of_killed_workers_only_what_ran_in_them_fails() {
         "{kills} workers killed: {right} requests answered, {lost} lost"
     ));
     // A worker has one thread, which works on one request.
-    assert!(lost <= kills, "{lost} of {right} were lost by {kills} kills");
+    assert!(
+        lost <= kills,
+        "{lost} of {right} were lost by {kills} kills"
+    );
     assert!(kills >= 5 && right > 100 * kills, "{right}, {kills}");
     assert!(stage.handle.status().crashes >= kills - 1);
 }

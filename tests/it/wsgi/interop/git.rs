@@ -128,7 +128,7 @@ impl Git {
 
     fn run(&self, directory: &str, arguments: &[&str]) -> Done {
         let trace = self.home.join("trace");
-        let buffer = if self.chunks { "65536" } else { "10000000" };
+        let buffer = if self.chunks { "200000" } else { "10000000" };
         fs::remove_file(&trace).ok();
         let mut command = Command::new("git");
         command

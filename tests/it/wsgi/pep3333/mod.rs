@@ -21,8 +21,13 @@ async fn no_sentence_of_pep_3333_is_broken() {
     let names: BTreeSet<_> = table.iter().map(|row| row.name).collect();
     assert_eq!(names.len(), table.len(), "two rows have one name");
 
-    let (gunicorn, granian) = tokio::join!(Side::gunicorn(), Side::granian());
-    let sides = [gunicorn, granian];
+    let (ours, streaming, gunicorn, granian) = tokio::join!(
+        Side::ours(false),
+        Side::ours(true),
+        Side::gunicorn(),
+        Side::granian()
+    );
+    let sides = [ours, streaming, gunicorn, granian];
     let columns = join_all(sides.iter().map(|side| column(side, &table))).await;
 
     for (side, column) in sides.iter().zip(&columns) {

@@ -12,8 +12,11 @@ use tokio::{
     time::interval,
 };
 
+use tower_gateway::wsgi::WsgiContainer;
+
 use super::row::{NEXT, file_name, is_next, named, shown};
 use crate::support::{
+    front::Front,
     process::{Process, address_in},
     python,
     raw::PATIENCE,
@@ -32,11 +35,38 @@ pub struct Side {
     pub streams: bool,
     address: SocketAddr,
     notes: tempfile::TempDir,
-    _process: Option<Process>,
-    _port: Option<TcpSocket>,
+    _server: Server,
+}
+
+/// For as long as it is asked.
+enum Server {
+    Ours { _front: Front },
+    Gunicorn { _process: Process },
+    Granian { _process: Process, _port: TcpSocket },
 }
 
 impl Side {
+    /// This crate: as it is by default, or handing on each request before it is whole.
+    pub async fn ours(streams: bool) -> Self {
+        let notes = tempfile::tempdir().unwrap();
+        let container = WsgiContainer::new(APPLICATION)
+            .directory(python::applications())
+            .python(python::environment().join("bin/python"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PEP3333_NOTES", notes.path())
+            .environ(DEPLOYER.0, DEPLOYER.1)
+            .stream_requests(streams);
+        let front = Front::start(container.spawn().await.unwrap()).await;
+        Self {
+            name: if streams { "streaming" } else { "ours" },
+            is_ours: true,
+            streams,
+            address: front.addr,
+            notes,
+            _server: Server::Ours { _front: front },
+        }
+    }
+
     pub async fn gunicorn() -> Self {
         let notes = tempfile::tempdir().unwrap();
         let mut command = command("gunicorn", notes.path());
@@ -52,8 +82,7 @@ impl Side {
             streams: true,
             address,
             notes,
-            _process: Some(process),
-            _port: None,
+            _server: Server::Gunicorn { _process: process },
         }
         .ready()
         .await
@@ -81,8 +110,10 @@ impl Side {
             streams: true,
             address,
             notes,
-            _process: Some(process),
-            _port: Some(port),
+            _server: Server::Granian {
+                _process: process,
+                _port: port,
+            },
         }
         .ready()
         .await

@@ -24,7 +24,6 @@ async fn httpbin_answers_on_every_route() {
             addr: running.addr,
             who: &running.who,
             is_ours: way.is_ours(),
-            is_validated: way.validated,
         };
         requests::tell(&bin).await;
         auth::tell(&bin).await;
@@ -38,7 +37,6 @@ struct Bin<'a> {
     addr: SocketAddr,
     who: &'a str,
     is_ours: bool,
-    is_validated: bool,
 }
 
 impl Bin<'_> {
