@@ -200,10 +200,10 @@ class Answer:
         if self.called:
             self.restart(exc_info)
         self.called = True
+        length = None
         try:
             # The quick way is for names and a status that were seen before. Whatever it stumbles over is looked at again.
             parts = [status]
-            length = None
             for pair in headers:
                 name, value = pair
                 if type(pair) is not tuple:
@@ -219,6 +219,8 @@ class Answer:
                     or bodiless and length is not None):
                 raise ValueError
         except Exception:
+            head = None
+        if head is None:
             head, length, bodiless = examine(status, headers)
         self.head = head
         self.length = length
@@ -318,6 +320,8 @@ class Answer:
         """Sends the body but for its last frame: gives that frame's kind, head, and data."""
         if isinstance(result, (bytes, str)) or not hasattr(result, '__iter__') and not hasattr(result, '__getitem__'):
             raise Wrong('the application must return an iterable of bytes, such as [b"..."], not %s' % type(result).__name__)
+        if self.slot.gone:
+            raise BrokenPipeError
         chunks = result
         known = False
         if type(result) in (list, tuple):
@@ -338,10 +342,7 @@ class Answer:
         elif hasattr(type(result), '__len__'):
             # "If the application does not call the write() callable, and returns an iterable whose len() is 1, then the server
             # can automatically determine Content-Length by taking the length of the first bytestring yielded"
-            try:
-                known = len(result) == 1
-            except Exception:
-                pass  # "If a call to len(iterable) succeeds": it need not.
+            known = len(result) == 1
         if self.sent is not None and self.sent == self.length:
             return END, b'', b''
         for chunk in chunks:
@@ -401,6 +402,8 @@ class Answer:
             return self.tail(b'')
         if size < self.length:
             self.flags |= SHORT
+        if not min(size, self.length):
+            return self.tail(b'')
         self.slot.descriptor = descriptor
         return PASS, self.head, struct.pack('<QQ', offset, min(size, self.length))
 
@@ -443,14 +446,11 @@ class FileWrapper:
             return None
         buffered.flush()
         about = os.fstat(file.fileno())
-        # Nobody is anywhere in a pipe.
-        if not stat.S_ISREG(about.st_mode):
+        # Files of /proc are regular and without a size, but not without content.
+        if not stat.S_ISREG(about.st_mode) or not about.st_size:
             return None
         offset = self.filelike.tell()
-        # Files of /proc are regular and without a size, but not without content.
-        if about.st_size <= offset:
-            return None
-        return file.fileno(), offset, about.st_size - offset
+        return file.fileno(), offset, max(0, about.st_size - offset)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -924,9 +924,6 @@ def refuse(config, reason):
     try:
         with dial(config['socket']) as connection:
             connection.sendall(frame(NO, 0, 0, document(worker=config['worker'], pid=os.getpid(), reason=reason)))
-            # Until it was heard: else the end might be noticed before the reason.
-            connection.settimeout(10)
-            connection.recv(1)
     except (OSError, Gone):
         log(reason)
     sys.exit(3)
@@ -985,22 +982,12 @@ def template(config, tether, tied):
                 else:
                     tell(connection, FORKED, worker=order['worker'], error=str(pid))
         for pid in sorted(children):
-            end_group(pid)
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 children.remove(pid)
                 tell(connection, EXITED, pid=pid, status=status)
     connection.close()
     return None
-
-
-def end_group(pid):
-    """What a child that has ended left behind in its group ends with it. Until it is waited for, the group's number is its own."""
-    try:
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            os.killpg(pid, signal.SIGKILL)
-    except (AttributeError, OSError):  # macOS has no waitid before Python 3.13; and there may be nobody left.
-        pass
 
 
 def complete(orders):
