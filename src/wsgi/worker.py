@@ -962,9 +962,6 @@ def refuse(config, reason):
     try:
         with dial(config['socket']) as connection:
             connection.sendall(frame(NO, 0, 0, document(worker=config['worker'], pid=os.getpid(), reason=reason)))
-            # Until it was heard: else the end might be noticed before the reason.
-            connection.settimeout(10)
-            connection.recv(1)
     except (OSError, Gone):
         log(reason)
     sys.exit(3)
@@ -1040,15 +1037,6 @@ def template(config, tether, tied):
                 tell(connection, EXITED, pid=pid, status=status)
     connection.close()
     return None
-
-
-def end_group(pid):
-    """What a child that has ended left behind in its group ends with it. Until it is waited for, the group's number is its own."""
-    try:
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            os.killpg(pid, signal.SIGKILL)
-    except (AttributeError, OSError):  # macOS has no waitid before Python 3.13; and there may be nobody left.
-        pass
 
 
 def complete(orders):
