@@ -119,8 +119,8 @@ fn who_waits_is_counted() {
             assert_eq!(of("wait_seconds"), 1.0);
 
             // One who goes waits no more, and is counted as gone.
-            let hold = app.hold("hold again");
-            let path = hold.request().replace(' ', "%20");
+            let hold = app.hold("again");
+            let path = hold.request();
             let future = tokio::time::timeout(Duration::from_millis(20), ask(&container, &path));
             assert!(future.await.is_err());
             assert_eq!(
