@@ -108,6 +108,7 @@ where
     };
     let response::Head {
         status,
+        reason,
         mut headers,
         length,
     } = answer;
@@ -116,6 +117,9 @@ where
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if let Some(reason) = reason {
+        response.extensions_mut().insert(reason);
+    }
     seen.heard(status);
 
     // RFC 9110 §6.4.1: "All responses to the HEAD method […] do not include content"; neither do

@@ -7,6 +7,7 @@ use std::{error, fmt};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use hyper::ext::ReasonPhrase;
 
 use crate::semantics::{
     accel, hop,
@@ -20,6 +21,8 @@ mod tests;
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
+    /// What the application calls the status, if that is not what everybody does.
+    pub(super) reason: Option<ReasonPhrase>,
     pub(super) headers: HeaderMap,
     /// What `Content-Length` says.
     pub(super) length: Option<u64>,
@@ -48,9 +51,11 @@ pub(super) enum BadHead {
 pub(super) fn parse(text: &Bytes) -> Result<Head, BadHead> {
     let lines = text.iter().filter(|byte| **byte == b'\n').count();
     let mut parts = text.split(|byte| *byte == b'\n');
-    let status = parts.next().and_then(status).ok_or(BadHead::Status)?;
+    let line = parts.next().map(|line| text.slice_ref(line));
+    let (status, reason) = line.as_ref().and_then(status).ok_or(BadHead::Status)?;
     let mut head = Head {
         status,
+        reason,
         headers: HeaderMap::try_with_capacity(lines / 2).map_err(|_full| BadHead::Fields)?,
         length: None,
     };
@@ -105,16 +110,25 @@ pub(super) fn prepare(headers: &mut HeaderMap, sends: SendsFiles) -> Told {
     Told { is_buffered }
 }
 
-/// `200 OK`. The phrase is not sent on: HTTP/2 has none, and RFC 9110 §15.1 lets it be replaced.
-fn status(line: &[u8]) -> Option<StatusCode> {
+/// `200 OK`. RFC 9110 §15.1: phrases "can be replaced by local equivalents or left out altogether"; HTTP/2 has none.
+fn status(line: &Bytes) -> Option<(StatusCode, Option<ReasonPhrase>)> {
     let (code, phrase) = line.split_at_checked(3)?;
-    if !matches!(phrase, [] | [b' ', ..]) {
+    let phrase = match phrase {
+        [] => phrase,
+        [b' ', phrase @ ..] => phrase,
+        _ => return None,
+    };
+    let status = StatusCode::from_bytes(code).ok()?;
+    // There is one head, and it is the last.
+    if status.is_informational() {
         return None;
     }
-    StatusCode::from_bytes(code)
-        .ok()
-        // There is one head, and it is the last.
-        .filter(|status| !status.is_informational())
+    let known = status.canonical_reason().unwrap_or_default();
+    let reason = match phrase == known.as_bytes() || phrase.is_empty() {
+        true => None,
+        false => Some(ReasonPhrase::try_from(line.slice_ref(phrase)).ok()?),
+    };
+    Some((status, reason))
 }
 
 /// RFC 9110 §8.6: "Content-Length = 1*DIGIT".

@@ -189,6 +189,8 @@ def examine(status, headers):
 # The answer to one request: what the application has said of it so far, and how much of that the gateway has.
 
 class Answer:
+    """Its attributes are the class's until they are set, which costs a request nothing."""
+
     slot = None  # None again when the request is over.
     called = False  # Was start_response called, with success or without?
     head = None
@@ -200,7 +202,10 @@ class Answer:
 
     def start_response(self, status, headers, exc_info=None):
         if self.called:
-            self.restart(exc_info)
+            try:
+                self.restart(exc_info)
+            finally:
+                exc_info = None  # "ensure that no reference is held"
         self.called = True
         length = None
         try:
@@ -235,13 +240,13 @@ class Answer:
         # start_response raised an error."
         if not exc_info:
             raise RuntimeError('start_response was called before; it can be called again only with exc_info')
-        try:
-            # "if exc_info is provided, and the HTTP headers have already been sent, start_response must raise an error, and
-            # should re-raise using the exc_info tuple."
-            if self.sent is not None:
+        # "if exc_info is provided, and the HTTP headers have already been sent, start_response must raise an error, and should
+        # re-raise using the exc_info tuple."
+        if self.sent is not None:
+            try:
                 raise exc_info[1].with_traceback(exc_info[2])
-        finally:
-            exc_info = None  # "ensure that no reference is held"
+            finally:
+                exc_info = None
         # "start_response should replace the currently-stored HTTP response headers with the newly-supplied ones"
         self.head = None
 
@@ -529,7 +534,7 @@ class Input(io.RawIOBase):
             log('the gateway sent something else than a body: %r' % bytes(header))
         except OSError:
             pass
-        self.slot.gone = True
+        self.slot.lose()
         raise ConnectionResetError(errno.ECONNRESET, 'wsgi.input: the client went away')
 
     def receive(self, buffers):
@@ -744,8 +749,16 @@ class Slot:
             if data:
                 self.connection.sendall(data)
         except OSError:
-            self.gone = True
+            self.lose()
             raise BrokenPipeError(errno.EPIPE, 'the client went away') from None
+
+    def lose(self):
+        """Nothing more goes over this connection, even if the application goes on as if it had not noticed."""
+        self.gone = True
+        try:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def forget(self):
         if self.input is not None:
@@ -844,6 +857,7 @@ def environment(config):
 
 SLOTS = []
 OWNER = None  # The process whose slots these are.
+MASK = threading.local()  # Which signals were blocked before a fork.
 
 
 def tie(tether):
@@ -890,14 +904,28 @@ def flush():
             pass
 
 
-def after_fork():
-    """In such a process the connections are closed, so that nothing is sent and an end is an end; SIGTERM ends it."""
-    for slot in SLOTS:
-        if slot.connection is not None:
-            slot.connection.close()
+def before_fork():
+    """What is blocked waits in the kernel, while Python throws away what reaches a child before it knows that it is one."""
     if SLOTS:
+        MASK.before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
+
+def after_fork():
+    if SLOTS:
+        signal.pthread_sigmask(signal.SIG_SETMASK, MASK.before)
+
+
+def after_fork_in_child():
+    """In a process that the application has forked: the connections are its parent's alone, so that nothing is sent twice and an
+    end is an end; and the signals mean what they mean to any other program."""
+    if SLOTS:
+        for slot in SLOTS:
+            if slot.connection is not None:
+                slot.connection.close()
+        SLOTS.clear()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, MASK.before)
 
 
 def work(config, application):
@@ -934,9 +962,6 @@ def refuse(config, reason):
     try:
         with dial(config['socket']) as connection:
             connection.sendall(frame(NO, 0, 0, document(worker=config['worker'], pid=os.getpid(), reason=reason)))
-            # Until it was heard: else the end might be noticed before the reason.
-            connection.settimeout(10)
-            connection.recv(1)
     except (OSError, Gone):
         log(reason)
     sys.exit(3)
@@ -981,8 +1006,11 @@ def template(config, tether, tied):
             if kind == STOP:
                 stopped = True
             elif kind == SIGNAL and order['pid'] in children:
-                # The end is for all that it has started, anything else for itself.
-                (os.killpg if number == signal.SIGKILL else os.kill)(order['pid'], number)
+                try:
+                    # The end is for all that it has started, anything else for itself.
+                    (os.killpg if number == signal.SIGKILL else os.kill)(order['pid'], number)
+                except OSError:
+                    pass
             elif kind == GO and not stopped:
                 pid = fork()
                 if pid == 0:
@@ -1000,21 +1028,15 @@ def template(config, tether, tied):
                     tell(connection, FORKED, worker=order['worker'], error=str(pid))
         for pid in sorted(children):
             end_group(pid)
-            ended, status = os.waitpid(pid, os.WNOHANG)
+            try:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # A thread of the application was told first.
+                ended, status = pid, 0
             if ended:
                 children.remove(pid)
                 tell(connection, EXITED, pid=pid, status=status)
     connection.close()
     return None
-
-
-def end_group(pid):
-    """What a child that has ended left behind in its group ends with it. Until it is waited for, the group's number is its own."""
-    try:
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            os.killpg(pid, signal.SIGKILL)
-    except (AttributeError, OSError):  # macOS has no waitid before Python 3.13; and there may be nobody left.
-        pass
 
 
 def complete(orders):
@@ -1080,7 +1102,7 @@ def main(config):
     # What there is now stays as long as the process: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    os.register_at_fork(after_in_child=after_fork)
+    os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=after_fork_in_child)
     if config['template']:
         config['worker'] = template(config, tether, tied)
         if config['worker'] is None:

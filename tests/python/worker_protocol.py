@@ -514,17 +514,24 @@ result = result()''')
         self.assertIn('line 6, in result', answer.log)  # Where it was raised.
 
     def test_no_reference_is_kept_to_exc_info(self):
-        self.run_there('''
-import weakref
+        for write in '', '(b"the head is sent")':
+            self.run_there('''
+import gc, weakref
+gc.disable()
 class Held: pass
 def f():
     held = Held()
     kept['it'] = weakref.ref(held)
     1/0
-try: f()
-except Exception: start_response('500 Oops', [], sys.exc_info())
-result = [b'']''')
-        self.assertTrue(self.value('__import__("gc").collect() is None or kept["it"]() is None'))
+def run():
+    start_response('200 OK', [])%s
+    try: f()
+    except Exception: start_response('500 Oops', [], sys.exc_info())
+try: run()
+except ZeroDivisionError: pass
+result = [b'']''' % write)
+            self.assertTrue(self.value('kept["it"]() is None'), write)
+        self.value('__import__("gc").enable()')
 
     def test_it_may_be_called_as_late_as_the_first_chunk(self):
         answer = self.run_there('def result():\n yield b""\n start_response("200 OK", [("A", "b")])\n yield b"x"\nresult = result()')
@@ -790,6 +797,13 @@ class Input(Case):
             self.connection.frame()
             self.connection.pass_file(file, 4)
             self.assertWrong(Answer(self.connection), 'wsgi.input: the file with the body has become shorter')
+
+    def test_a_connection_that_failed_is_used_no_more(self):
+        self.begin('try: env["wsgi.input"].read()\nexcept OSError: pass\nresult = hello(environ, start_response)', away=True)
+        self.connection.frame()
+        self.connection.send('D', 0, 0, b'not for here', b'x')
+        self.assertTrue(self.connection.is_closed())
+        self.redial()
 
     def test_after_the_request_it_cannot_be_read(self):
         self.begin('kept["input"] = env["wsgi.input"]\nresult = hello(environ, start_response)', away=True)
@@ -1202,6 +1216,39 @@ else:
         self.connection.frame()
         self.redial()
         self.assertEqual(self.value('[os.kill(kept["pid"], signal.SIGTERM), os.waitpid(kept["pid"], 0)[1]]'), [None, signal.SIGTERM])
+
+
+    def test_a_child_can_be_ended_as_soon_as_it_is(self):
+        answer = self.run_there('''
+handled = []
+start_response('200 OK', [])
+for turn in range(50):
+    pid = os.fork()
+    if not pid:
+        while True: signal.pause()
+    os.kill(pid, signal.SIGTERM)
+    handled.append(os.waitpid(pid, 0)[1])
+result = [json.dumps(handled).encode()]''')
+        self.assertEqual(json.loads(answer.body), [signal.SIGTERM] * 50)
+        # What it says of signals itself, its own children keep.
+        answer = self.run_there('''
+pid = os.fork()
+if not pid:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pid = os.fork()
+    if not pid:
+        os._exit(signal.getsignal(signal.SIGTERM) == signal.SIG_IGN)
+    os._exit(os.waitpid(pid, 0)[1] >> 8)
+start_response('200 OK', [])
+result = [b'%d' % (os.waitpid(pid, 0)[1] >> 8)]''')
+        self.assertEqual(answer.body, b'1')
+        os.kill(self.gateway.process.pid, signal.SIGTERM)
+        self.assertEqual(self.gateway.accept().opening[0], 'B')
+
+
+class ForksOfThreads(Case):
+    options = {'threads': 2}
+    test_a_child_of_the_application_answers_nothing = Forks.test_a_child_of_the_application_answers_nothing
 
 
 class Loading(unittest.TestCase):

@@ -51,6 +51,24 @@ fn a_status_is_one_of_an_answer() {
 }
 
 #[test]
+fn a_reason_of_its_own_is_kept() {
+    for (text, reason) in [
+        (&b"200 OK"[..], None),
+        (b"200", None),
+        (b"200 ", None),
+        (b"200 Fine", Some(&b"Fine"[..])),
+        (b"404 Not  Found", Some(b"Not  Found")),
+        (b"299 \xe9t\xe9", Some(b"\xe9t\xe9")),
+        (b"299 OK", Some(b"OK")),
+    ] {
+        let head = parsed(text).unwrap();
+        let given = head.reason.as_ref().map(ReasonPhrase::as_bytes);
+        assert_eq!(given, reason, "{}", text.escape_ascii());
+    }
+    assert_eq!(parsed(b"200 a\x01b").err(), Some(BadHead::Status));
+}
+
+#[test]
 fn what_is_no_head_says_why() {
     let name = |name| HeaderName::from_static(name);
     for (text, error) in [

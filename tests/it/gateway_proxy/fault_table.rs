@@ -10,12 +10,12 @@ use tokio::{net::TcpListener, runtime::Handle, sync::watch, time::Instant};
 use tower_gateway::{GatewayProxy, body::spool::Spool, serve::serve};
 
 use self::rows::{End, Fault, Kind, LONG, NEXT, Right, SHORT};
-use super::wire::{Address, Client, find};
 use crate::support::{
     alone::{descriptors, is_alone, settled},
     process::say,
     raw::{Answer, PATIENCE},
     upstream::{Conn, Upstream},
+    wire::{Address, Client, find},
 };
 
 /// The faults that this crate does not answer rightly yet. Each has to fail, in one of the two ways

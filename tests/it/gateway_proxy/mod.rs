@@ -44,8 +44,6 @@ mod stale;
 mod timeouts;
 mod upgrade;
 mod url;
-#[cfg(feature = "serve")]
-mod wire;
 
 use std::collections::BTreeMap;
 

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tower_gateway::{GatewayProxy, body::spool::Spool, serve::serve};
 
-use super::wire::{Address, Client};
 use crate::support::{
     raw::PATIENCE,
     upstream::{Conn, Upstream},
+    wire::{Address, Client},
 };
 
 /// Numbers that look random, and are the same each time (xorshift64*).

@@ -1,12 +1,12 @@
 //! Flask and Django behind the servers that they are run by, each asked in each way it knows.
 
-use std::{net::SocketAddr, process::Command};
+use std::process::Command;
 
 use tower_gateway::GatewayProxy;
 
 use super::Gateway;
 use crate::support::{
-    process::Process,
+    process::{Process, address_in},
     python::{self, Site},
 };
 
@@ -116,14 +116,6 @@ impl Server {
             _directory: directory,
         }
     }
-}
-
-/// `127.0.0.1:port`, wherever it is in a line of a server's log.
-fn address_in(line: &str) -> SocketAddr {
-    let at = line.find("127.0.0.1:").unwrap();
-    let rest = &line[at..];
-    let end = rest.find([' ', '/', '"']).unwrap_or(rest.len());
-    rest[..end].parse().unwrap()
 }
 
 impl Application {

@@ -13,5 +13,7 @@ pub mod scripted;
 pub mod server;
 pub mod session;
 pub mod steps;
+pub mod stories;
 pub mod tls;
 pub mod upstream;
+pub mod wire;

@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fmt,
     io::{BufRead, BufReader, Read, Write},
+    net::SocketAddr,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
@@ -101,6 +102,14 @@ impl Process {
     pub fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
+}
+
+/// `127.0.0.1:port`, wherever it is in a line of a server's log.
+pub fn address_in(line: &str) -> SocketAddr {
+    let at = line.find("127.0.0.1:").unwrap();
+    let rest = &line[at..];
+    let end = rest.find([' ', '/', '"']).unwrap_or(rest.len());
+    rest[..end].parse().unwrap()
 }
 
 fn read_lines(

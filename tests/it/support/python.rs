@@ -40,7 +40,7 @@ pub fn command(program: &str, directory: &Path) -> Command {
 }
 
 /// The virtual environment with everything that the tests run; made if it is not there.
-fn environment() -> &'static Path {
+pub fn environment() -> &'static Path {
     static ENVIRONMENT: OnceLock<PathBuf> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| {
         let requirements = applications().join("requirements.txt");
@@ -182,6 +182,11 @@ impl Site {
         Gunicorn::start(command)
     }
 
+    /// Where its database is.
+    pub fn database(&self) -> PathBuf {
+        self.directory.path().join("db.sqlite3")
+    }
+
     /// A program of the environment, to be run as this site behind a gateway.
     pub fn command(&self, program: &str) -> Command {
         let mut command = command(program, &mysite());
@@ -200,7 +205,7 @@ impl Site {
 
     fn variables(&self) -> [(&'static str, PathBuf); 4] {
         [
-            ("MYSITE_DATABASE", self.directory.path().join("db.sqlite3")),
+            ("MYSITE_DATABASE", self.database()),
             ("MYSITE_WHOAMI", "1".into()),
             ("MYSITE_ACCEL", "/protected".into()),
             ("MYSITE_BEHIND_GATEWAY", "1".into()),

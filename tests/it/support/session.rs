@@ -85,7 +85,14 @@ impl Session {
         }
     }
 
-    async fn send(&mut self, method: &str, target: &str, headers: &str, body: Vec<u8>) -> Answer {
+    /// With the cookies it knows; `headers` are whole lines.
+    pub async fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &str,
+        body: Vec<u8>,
+    ) -> Answer {
         let addr = self.addr;
         let cookies = self.cookies();
         let mut request = format!(

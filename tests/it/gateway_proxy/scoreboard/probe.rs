@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use super::{
-    super::wire::find,
     always,
     sides::{Side, script},
 };
-use crate::support::raw::Answer;
+use crate::support::{raw::Answer, wire::find};
 
 /// What an upstream says where it does not matter.
 pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

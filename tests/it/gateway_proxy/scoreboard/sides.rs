@@ -12,11 +12,11 @@ use std::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tower_gateway::{GatewayProxy, serve::serve};
 
-use super::super::wire::{Address, Client};
 use crate::support::{
     process::{Process, say, tethered},
     raw::PATIENCE,
     upstream::{Conn, Upstream},
+    wire::{Address, Client},
 };
 
 /// What an upstream does on each of its connections.

@@ -12,11 +12,14 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tower_gateway::{GatewayProxy, serve::serve};
 
 use super::{
-    super::wire::{Address, Client},
     expect,
     sides::{Side, Stage, nothing, script},
 };
-use crate::support::{raw::PATIENCE, upstream::Conn};
+use crate::support::{
+    raw::PATIENCE,
+    upstream::Conn,
+    wire::{Address, Client},
+};
 
 pub struct Story {
     pub rule: &'static str,

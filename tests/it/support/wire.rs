@@ -9,9 +9,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::raw::Answer;
+use super::raw::Answer;
 
-/// Where a gateway listens.
+/// Where somebody listens.
 #[derive(Clone, Debug)]
 pub enum Address {
     Tcp(SocketAddr),
@@ -28,6 +28,8 @@ pub struct Client {
     patience: Duration,
     /// The status of each 1xx so far.
     pub interim: Vec<u16>,
+    /// The last head, byte for byte: fields in an [`Answer`] are text.
+    pub head: Vec<u8>,
 }
 
 impl Client {
@@ -45,6 +47,7 @@ impl Client {
             received: Vec::new(),
             patience,
             interim: Vec::new(),
+            head: Vec::new(),
         }
     }
 
@@ -100,6 +103,38 @@ impl Client {
             }
             false => Err(format!(
                 "{:?} in place of {bytes:?}",
+                String::from_utf8_lossy(&self.received)
+            )),
+        }
+    }
+
+    /// Waits for these bytes, whatever frames them.
+    pub async fn wait_for(&mut self, text: &str) -> Result<(), String> {
+        let patience = self.patience;
+        let seen = async {
+            loop {
+                if let Some(at) = find(&self.received, text.as_bytes()) {
+                    self.received.drain(..at + text.len());
+                    return true;
+                }
+                if !self.fill().await {
+                    return false;
+                }
+            }
+        };
+        match timeout(patience, seen).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("the connection ended before {text:?}")),
+            Err(_) => Err(format!("no {text:?} in {patience:?}")),
+        }
+    }
+
+    /// Whether nothing comes for a while.
+    pub async fn expect_silence(&mut self) -> Result<(), String> {
+        match timeout(Duration::from_millis(50), self.fill()).await {
+            Err(_) if self.received.is_empty() => Ok(()),
+            _ => Err(format!(
+                "{:?} comes",
                 String::from_utf8_lossy(&self.received)
             )),
         }
@@ -161,8 +196,8 @@ impl Client {
                 };
             }
         };
-        let head: Vec<u8> = self.received.drain(..end + 4).collect();
-        let head = String::from_utf8_lossy(&head[..end]).into_owned();
+        self.head = self.received.drain(..end + 4).collect();
+        let head = String::from_utf8_lossy(&self.head[..end]).into_owned();
         let mut lines = head.split("\r\n");
         let status_line = lines.next().unwrap_or_default();
         let status = status_line

@@ -1,0 +1,7 @@
+//! Real applications.
+
+mod django;
+mod flask;
+mod git;
+mod httpbin;
+mod webdav;
