@@ -40,7 +40,7 @@ async fn the_worker_keeps_to_the_protocol_on_every_python_that_is_there() {
         let told = test(python).await;
         told.map_err(|reason| format!("CPython {version} ({}): {reason}", python.display()))
     });
-    let outcomes: Vec<_> = outcomes.buffer_unordered(2).collect().await;
+    let outcomes: Vec<_> = outcomes.buffer_unordered(pythons.len()).collect().await;
     let wrong: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
