@@ -49,6 +49,7 @@ impl Quiet {
     }
 
     /// Ready when it was quiet for too long, if that counts, or at a moment.
+    #[cfg(feature = "gateway-proxy")]
     pub(crate) fn poll_until(
         &mut self,
         moment: Option<Instant>,

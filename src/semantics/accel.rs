@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName};
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-pub(crate) const FIELDS: [HeaderName; 4] = [
+pub(crate) static FIELDS: [HeaderName; 4] = [
     X_ACCEL_BUFFERING,
     HeaderName::from_static("x-accel-charset"),
     HeaderName::from_static("x-accel-expires"),

@@ -1,13 +1,9 @@
-# What `python -c` is given. From standard input, where the tether is, it reads the worker's source and its configuration, each
-# after its length, and becomes the worker. Nothing is left in the pipe, and nothing of this in the worker's globals.
+# tower-gateway worker
 import os, sys
 def part(size):
     data = b''
     while len(data) < size:
-        piece = os.read(0, size - len(data))
-        if not piece:
-            os._exit(1)
-        data += piece
+        data += os.read(0, size - len(data)) or os._exit(1)
     return data
 if sys.version_info < (3, 6):
     sys.exit('tower-gateway needs CPython 3.9 or later; this is Python ' + sys.version.split()[0])

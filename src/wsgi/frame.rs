@@ -106,10 +106,6 @@ impl Header {
         }
     }
 
-    pub(super) fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
     pub(super) fn encode(&self) -> [u8; HEADER] {
         debug_assert!(self.first <= MAX_PART && self.second <= MAX_PART);
         let mut bytes = [0; HEADER];

@@ -5,7 +5,11 @@ use http::{HeaderMap, Method, Uri, Version, header, request};
 use super::builder::Requests;
 use crate::{
     BoxError, Error, ErrorKind,
-    semantics::{cgi::Meta, client::Client, hop, host},
+    semantics::{
+        cgi::Meta,
+        client::{Client, ForwardedHeaders},
+        hop, host,
+    },
 };
 
 /// The head of a request.
@@ -52,7 +56,10 @@ impl Head {
             ));
         }
         let host = host::of(version, &uri, &headers).map_err(bad_request)?;
-        headers.try_reserve(8).map_err(bad_request)?;
+        if config.introduction.forwarded != ForwardedHeaders::Neither {
+            // At once, for what is added below.
+            headers.try_reserve(8).map_err(bad_request)?;
+        }
         hop::strip_request(&mut headers).map_err(bad_request)?;
         let client = config
             .introduction

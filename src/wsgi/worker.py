@@ -5,7 +5,9 @@ crosses them is described in frames.md; what an application may do and must be g
 quoted where they are obeyed. Standard library only, CPython 3.9 and later; the syntax is older, so that what is older yet
 can be told so.
 
-boot.py sets three globals: `source` (this text), `__file__` (its name in tracebacks), and `config` (JSON, see `main`).
+`python -c` is given boot.py, which reads this text and the configuration from standard input, each after its length, and sets
+three globals: `source` (this text), `__file__` (its name in tracebacks), and `config` (JSON). What then is left of standard input
+is the tether: its other end is the gateway's for as long as that lives.
 """
 
 import array
@@ -187,6 +189,8 @@ def examine(status, headers):
 # The answer to one request: what the application has said of it so far, and how much of that the gateway has.
 
 class Answer:
+    """Its attributes are the class's until they are set, which costs a request nothing."""
+
     slot = None  # None again when the request is over.
     called = False  # Was start_response called, with success or without?
     head = None
@@ -198,7 +202,10 @@ class Answer:
 
     def start_response(self, status, headers, exc_info=None):
         if self.called:
-            self.restart(exc_info)
+            try:
+                self.restart(exc_info)
+            finally:
+                exc_info = None  # "ensure that no reference is held"
         self.called = True
         length = None
         try:
@@ -233,13 +240,13 @@ class Answer:
         # start_response raised an error."
         if not exc_info:
             raise RuntimeError('start_response was called before; it can be called again only with exc_info')
-        try:
-            # "if exc_info is provided, and the HTTP headers have already been sent, start_response must raise an error, and
-            # should re-raise using the exc_info tuple."
-            if self.sent is not None:
+        # "if exc_info is provided, and the HTTP headers have already been sent, start_response must raise an error, and should
+        # re-raise using the exc_info tuple."
+        if self.sent is not None:
+            try:
                 raise exc_info[1].with_traceback(exc_info[2])
-        finally:
-            exc_info = None  # "ensure that no reference is held"
+            finally:
+                exc_info = None
         # "start_response should replace the currently-stored HTTP response headers with the newly-supplied ones"
         self.head = None
 
@@ -281,13 +288,12 @@ class Answer:
             close = getattr(result, 'close', None)
             kind, head, data = self.body(result)
             self.flags |= OVER
-            if close is None or type(result) is types.GeneratorType and result.gi_frame is None:
+            if close is None or type(result) is types.GeneratorType and result.gi_frame is None:  # It has nothing to close.
                 return self.slot.send(kind, self.flags | FREE, head, data, True)
             self.slot.send(kind, self.flags, head, data)
         except BaseException as error:
             return self.fail(error, self.ended(close))
-        trouble = self.ended(close)
-        return frame(END, FREE, 0, trouble)
+        return frame(END, FREE, 0, self.ended(close))
 
     def ended(self, close):
         """"If the iterable returned by the application has a close() method, the server or gateway must call that method upon
@@ -318,13 +324,12 @@ class Answer:
 
     def body(self, result):
         """Sends the body but for its last frame: gives that frame's kind, head, and data."""
-        if isinstance(result, (bytes, str)) or not hasattr(result, '__iter__') and not hasattr(result, '__getitem__'):
-            raise Wrong('the application must return an iterable of bytes, such as [b"..."], not %s' % type(result).__name__)
         if self.slot.gone:
             raise BrokenPipeError
         chunks = result
         known = False
-        if type(result) in (list, tuple):
+        kind = type(result)
+        if kind is list or kind is tuple:
             total = 0
             for chunk in result:
                 total += len(checked(chunk))
@@ -333,13 +338,15 @@ class Answer:
                 known = True
             elif self.head is not None and self.sent is None:
                 self.promise(total)
-        elif type(result) is FileWrapper and self.sent is None:
+        elif kind is FileWrapper and self.sent is None:
             # "The actual implementation of any platform-specific file handling must occur after the application returns, and
             # the server or gateway checks to see if a wrapper object was returned."
             found = result.place()
             if found is not None:
                 return self.file(*found)
-        elif hasattr(type(result), '__len__'):
+        elif isinstance(result, (bytes, str)) or not hasattr(kind, '__iter__') and not hasattr(kind, '__getitem__'):
+            raise Wrong('the application must return an iterable of bytes, such as [b"..."], not %s' % kind.__name__)
+        elif hasattr(kind, '__len__'):
             # "If the application does not call the write() callable, and returns an iterable whose len() is 1, then the server
             # can automatically determine Content-Length by taking the length of the first bytestring yielded"
             known = len(result) == 1
@@ -359,8 +366,9 @@ class Answer:
                 room = self.length - (self.sent or 0)
                 if len(chunk) > room:
                     self.flags |= LONG
-                if len(chunk) >= room:
-                    return self.tail(memoryview(chunk)[:room])
+                    chunk = memoryview(chunk)[:room]
+                if len(chunk) == room:
+                    return self.tail(chunk)
             self.put(chunk)
         self.started()
         if not self.bodiless and not self.method:
@@ -385,9 +393,11 @@ class Answer:
             self.head += b'\nContent-Length\n%d' % length
 
     def tail(self, data):
-        while len(data) > PIECE:
-            self.put(data[:PIECE])
-            data = data[PIECE:]
+        if len(data) > PIECE:
+            data = memoryview(data)
+            whole = (len(data) - 1) // PIECE * PIECE
+            self.put(data[:whole])
+            data = data[whole:]
         if self.sent is None:
             return ONE, self.head, data
         return (CHUNK if data else END), b'', data
@@ -524,8 +534,7 @@ class Input(io.RawIOBase):
             log('the gateway sent something else than a body: %r' % bytes(header))
         except OSError:
             pass
-        self.slot.gone = True
-        self.leave()
+        self.slot.lose()
         raise ConnectionResetError(errno.ECONNRESET, 'wsgi.input: the client went away')
 
     def receive(self, buffers):
@@ -535,14 +544,15 @@ class Input(io.RawIOBase):
         for level, kind, data in extra:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 self.file, = array.array('i', data)
-                os.set_inheritable(self.file, False)
+                if not flags:
+                    os.set_inheritable(self.file, False)
         if not count:
             raise ConnectionResetError
         return count
 
     def leave(self):
-        """The request is over, or nobody waits for the answer."""
-        self.slot = None if not self.slot.gone else self.slot
+        """The request is over: what the application may have kept of it must not reach the next one."""
+        self.slot = None
         if self.file is not None:
             os.close(self.file)
             self.file = None
@@ -739,8 +749,16 @@ class Slot:
             if data:
                 self.connection.sendall(data)
         except OSError:
-            self.gone = True
+            self.lose()
             raise BrokenPipeError(errno.EPIPE, 'the client went away') from None
+
+    def lose(self):
+        """Nothing more goes over this connection, even if the application goes on as if it had not noticed."""
+        self.gone = True
+        try:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def forget(self):
         if self.input is not None:
@@ -839,6 +857,7 @@ def environment(config):
 
 SLOTS = []
 OWNER = None  # The process whose slots these are.
+MASK = threading.local()  # Which signals were blocked before a fork.
 
 
 def tie(tether):
@@ -873,21 +892,40 @@ def child(error):
     code = error.code if isinstance(error, SystemExit) else 1
     if not isinstance(error, (SystemExit, OSError)):
         log(report(error).decode())
+    flush()
+    os._exit(0 if code is None else code & 255 if isinstance(code, int) else 1)
+
+
+def flush():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except Exception:
             pass
-    os._exit(0 if code is None else code & 255 if isinstance(code, int) else 1)
+
+
+def before_fork():
+    """What is blocked waits in the kernel, while Python throws away what reaches a child before it knows that it is one."""
+    if SLOTS:
+        MASK.before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
 
 
 def after_fork():
-    """In such a process the connections are closed, so that nothing is sent and an end is an end; SIGTERM ends it."""
-    for slot in SLOTS:
-        slot.connection.close()
     if SLOTS:
+        signal.pthread_sigmask(signal.SIG_SETMASK, MASK.before)
+
+
+def after_fork_in_child():
+    """In a process that the application has forked: the connections are its parent's alone, so that nothing is sent twice and an
+    end is an end; and the signals mean what they mean to any other program."""
+    if SLOTS:
+        for slot in SLOTS:
+            if slot.connection is not None:
+                slot.connection.close()
+        SLOTS.clear()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, MASK.before)
 
 
 def work(config, application):
@@ -956,7 +994,10 @@ def template(config, tether, tied):
         if woken in ready:
             os.read(woken, 4096)
         if connection.fileno() in ready:
-            data = connection.recv(1 << 16)
+            try:
+                data = connection.recv(1 << 16)
+            except ConnectionResetError:
+                data = b''
             if not data:  # No more orders; but the children are to have somebody who knows when they end.
                 poll.unregister(connection)
                 stopped = True
@@ -965,7 +1006,11 @@ def template(config, tether, tied):
             if kind == STOP:
                 stopped = True
             elif kind == SIGNAL and order['pid'] in children:
-                (os.killpg if number == signal.SIGKILL else os.kill)(order['pid'], number)
+                try:
+                    # The end is for all that it has started, anything else for itself.
+                    (os.killpg if number == signal.SIGKILL else os.kill)(order['pid'], number)
+                except OSError:
+                    pass
             elif kind == GO and not stopped:
                 pid = fork()
                 if pid == 0:
@@ -982,7 +1027,11 @@ def template(config, tether, tied):
                 else:
                     tell(connection, FORKED, worker=order['worker'], error=str(pid))
         for pid in sorted(children):
-            ended, status = os.waitpid(pid, os.WNOHANG)
+            end_group(pid)
+            try:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # A thread of the application was told first.
+                ended, status = pid, 0
             if ended:
                 children.remove(pid)
                 tell(connection, EXITED, pid=pid, status=status)
@@ -1010,15 +1059,17 @@ def tell(connection, kind, **members):
 
 
 def fork():
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()  # Else the child would write it, too.
+    """As os.fork, but a failure is given and not raised."""
+    flush()  # Else the child would write it, too.
     try:
         pid = os.fork()
-        # Both say so, so that it is so for both: a signal to the child's group reaches the child, and only it.
-        os.setpgid(pid, pid)
     except OSError as error:
-        return pid if 'pid' in locals() else error
+        return error
+    try:
+        # Both say so, that it is so for whoever goes on first: a signal to this group is for the child alone.
+        os.setpgid(pid, pid)
+    except OSError:
+        pass
     return pid
 
 
@@ -1051,7 +1102,7 @@ def main(config):
     # What there is now stays as long as the process: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    os.register_at_fork(after_in_child=after_fork)
+    os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=after_fork_in_child)
     if config['template']:
         config['worker'] = template(config, tether, tied)
         if config['worker'] is None:

@@ -514,17 +514,24 @@ result = result()''')
         self.assertIn('line 6, in result', answer.log)  # Where it was raised.
 
     def test_no_reference_is_kept_to_exc_info(self):
-        self.run_there('''
-import weakref
+        for write in '', '(b"the head is sent")':
+            self.run_there('''
+import gc, weakref
+gc.disable()
 class Held: pass
 def f():
     held = Held()
     kept['it'] = weakref.ref(held)
     1/0
-try: f()
-except Exception: start_response('500 Oops', [], sys.exc_info())
-result = [b'']''')
-        self.assertTrue(self.value('__import__("gc").collect() is None or kept["it"]() is None'))
+def run():
+    start_response('200 OK', [])%s
+    try: f()
+    except Exception: start_response('500 Oops', [], sys.exc_info())
+try: run()
+except ZeroDivisionError: pass
+result = [b'']''' % write)
+            self.assertTrue(self.value('kept["it"]() is None'), write)
+        self.value('__import__("gc").enable()')
 
     def test_it_may_be_called_as_late_as_the_first_chunk(self):
         answer = self.run_there('def result():\n yield b""\n start_response("200 OK", [("A", "b")])\n yield b"x"\nresult = result()')
@@ -791,10 +798,23 @@ class Input(Case):
             self.connection.pass_file(file, 4)
             self.assertWrong(Answer(self.connection), 'wsgi.input: the file with the body has become shorter')
 
+    def test_a_connection_that_failed_is_used_no_more(self):
+        self.begin('try: env["wsgi.input"].read()\nexcept OSError: pass\nresult = hello(environ, start_response)', away=True)
+        self.connection.frame()
+        self.connection.send('D', 0, 0, b'not for here', b'x')
+        self.assertTrue(self.connection.is_closed())
+        self.redial()
+
     def test_after_the_request_it_cannot_be_read(self):
         self.begin('kept["input"] = env["wsgi.input"]\nresult = hello(environ, start_response)', away=True)
         Answer(self.connection)
         self.assertWrong(self.run_there('kept["input"].read()'), 'OSError: [Errno 9] wsgi.input: the request is over')
+        # Least of all from the connection after it.
+        self.begin('kept["input"] = env["wsgi.input"]\nkept["input"].read(1)\nresult = hello(environ, start_response)', away=True)
+        self.connection.frame()
+        self.redial()
+        for away in False, True:
+            self.assertWrong(self.run_there('kept["input"].read()', away=away), 'OSError: [Errno 9] wsgi.input: the request is over')
 
     @unittest.skipUnless(LINUX, 'needs /proc')
     def test_no_descriptor_stays(self):
@@ -1198,11 +1218,48 @@ else:
         self.assertEqual(self.value('[os.kill(kept["pid"], signal.SIGTERM), os.waitpid(kept["pid"], 0)[1]]'), [None, signal.SIGTERM])
 
 
+    def test_a_child_can_be_ended_as_soon_as_it_is(self):
+        answer = self.run_there('''
+handled = []
+start_response('200 OK', [])
+for turn in range(50):
+    pid = os.fork()
+    if not pid:
+        while True: signal.pause()
+    os.kill(pid, signal.SIGTERM)
+    handled.append(os.waitpid(pid, 0)[1])
+result = [json.dumps(handled).encode()]''')
+        self.assertEqual(json.loads(answer.body), [signal.SIGTERM] * 50)
+        # What it says of signals itself, its own children keep.
+        answer = self.run_there('''
+pid = os.fork()
+if not pid:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pid = os.fork()
+    if not pid:
+        os._exit(signal.getsignal(signal.SIGTERM) == signal.SIG_IGN)
+    os._exit(os.waitpid(pid, 0)[1] >> 8)
+start_response('200 OK', [])
+result = [b'%d' % (os.waitpid(pid, 0)[1] >> 8)]''')
+        self.assertEqual(answer.body, b'1')
+        os.kill(self.gateway.process.pid, signal.SIGTERM)
+        self.assertEqual(self.gateway.accept().opening[0], 'B')
+
+
+class ForksOfThreads(Case):
+    options = {'threads': 2}
+    test_a_child_of_the_application_answers_nothing = Forks.test_a_child_of_the_application_answers_nothing
+
+
 class Loading(unittest.TestCase):
     def refused(self, application, modules=None, source=WORKER, **config):
         with Gateway(application, source, modules, **config) as gateway:
-            kind, flags, number, first, second = gateway.accept().opening
+            connection = gateway.accept()
+            kind, flags, number, first, second = connection.opening
             self.assertEqual((kind, flags, number, second), ('N', 0, 0, b''))
+            # It waits until it was heard.
+            self.assertIsNone(gateway.process.poll())
+            connection.close()
             told = json.loads(first)
             self.assertEqual((told['worker'], told['pid'], sorted(told)), (3, gateway.process.pid, ['pid', 'reason', 'worker']))
             self.assertEqual(gateway.wait(), 3)
@@ -1376,7 +1433,9 @@ result = [json.dumps([os.getpid(), imported_in, os.getpgrp(), gc.get_freeze_coun
 
     def test_what_cannot_be_imported_is_told(self):
         with Gateway('nix:app', template=True) as gateway:
-            self.assertEqual(gateway.accept().opening[0], 'N')
+            connection = gateway.accept()
+            self.assertEqual(connection.opening[0], 'N')
+            connection.close()
             self.assertEqual(gateway.wait(), 3)
 
     def test_several_orders_at_once(self):

@@ -135,9 +135,9 @@ fn a_set_that_is_used_is_not_the_one_that_is_forgotten() {
         assert_eq!((id, is_new), (1, name == 0));
     }
     // The 29 before it are known still.
-    assert_eq!(sets.find(&[99]).1, false);
-    assert_eq!(sets.find(&[70]).1, false);
-    assert_eq!(sets.find(&[69]).1, true);
+    assert!(!sets.find(&[99]).1);
+    assert!(!sets.find(&[70]).1);
+    assert!(sets.find(&[69]).1);
 }
 
 #[test]

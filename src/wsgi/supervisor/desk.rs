@@ -177,6 +177,12 @@ pub(super) fn desk() -> (Front, Back) {
 }
 
 impl Front {
+    /// One that wishes in vain.
+    #[cfg(test)]
+    pub(in crate::wsgi) fn alone() -> Self {
+        desk().0
+    }
+
     pub(in crate::wsgi) fn desk(&self) -> &Desk {
         &self.0
     }

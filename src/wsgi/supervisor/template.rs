@@ -96,6 +96,7 @@ impl Templates {
 impl Supervisor {
     /// Has a worker forked by the template of its generation, which is started if need be.
     pub(super) fn fork(&mut self, id: Id, generation: u32) -> Option<Event> {
+        self.crew.entry(id).or_default();
         if self.templates.of(generation).is_none()
             && let Err(error) = self.start_template(generation)
         {

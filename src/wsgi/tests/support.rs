@@ -38,7 +38,7 @@ use crate::{
         dispatch::Dispatch,
         frame::{self, HEADER, Header, Kind},
         slot::Slot,
-        supervisor::desk::desk,
+        supervisor::desk::Front,
         worker::Worker,
     },
 };
@@ -67,8 +67,7 @@ impl Bench {
         let wake = Arc::new(Notify::new());
         let dispatch = Dispatch::new(config.queue, config.queue_timeout, Arc::clone(&wake));
         let dispatch = Arc::new(dispatch);
-        let (front, _back) = desk();
-        let handle = Handle::new(front, Arc::clone(&dispatch));
+        let handle = Handle::new(Front::alone(), Arc::clone(&dispatch));
         let container = WsgiContainer::over(config, Arc::clone(&dispatch), "test:app", handle);
         Self {
             container,

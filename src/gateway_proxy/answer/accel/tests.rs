@@ -5,7 +5,7 @@ use crate::semantics::accel::FIELDS;
 
 fn fields() -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for name in FIELDS {
+    for name in &FIELDS {
         headers.append(name.clone(), HeaderValue::from_static("No"));
         headers.append(name, HeaderValue::from_static("x"));
     }

@@ -76,7 +76,7 @@ async fn what_is_not_there_is_said_by_name() {
     for (application, said) in [
         ("nothing:application", "no module `nothing`"),
         ("app:other", "other"),
-        ("app:number", "callable"),
+        ("app:number", "cannot be called"),
         ("app", "application"),
     ] {
         let error = error(&app, application).await;
