@@ -1,23 +1,23 @@
 //! One request on one slot, from the writing of it until the worker is idle again.
 
+mod failure;
+mod finish;
+
 use std::{
-    error, fmt,
     fs::File,
     io, mem,
     os::fd::OwnedFd,
-    sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
-use tracing::Instrument;
 
+pub(super) use self::failure::Failure;
+use self::failure::{Break, Nonsense};
 use super::{
-    dispatch::Dispatch,
-    frame::{self, BadFrame, HEADER, Header, Kind},
-    response::{self, BadHead, Head},
+    frame::{self, HEADER, Header, Kind},
+    response::{self, Head},
     seen::Open,
     slot::{Slot, is_read_at_once},
     upload::{More, Upload},
@@ -67,21 +67,6 @@ pub(super) enum Answer {
     },
     /// There is none: a traceback.
     Exception(Bytes),
-}
-
-/// Why a body ends before its end, though the worker is well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Break {
-    Short,
-    Failed,
-}
-
-/// Why there is no answer, or not all of it.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: Error,
-    /// Whether the worker cannot have seen the request as a whole, so that another may have it.
-    pub(super) was_unseen: bool,
 }
 
 impl Call {
@@ -154,64 +139,6 @@ impl Call {
             } else {
                 ready!(self.poll_next(cx))?;
             }
-        }
-    }
-
-    /// Reads on until the worker is idle. What comes of the body is not wanted.
-    fn poll_free(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        loop {
-            self.piece.clear();
-            if self.unread > 0 {
-                ready!(self.poll_chunk(cx))?;
-            } else if self.is_free {
-                return Poll::Ready(Ok(()));
-            } else {
-                ready!(self.poll_next(cx))?;
-            }
-        }
-    }
-
-    /// Gives the slot back as soon as it is idle.
-    ///
-    /// A worker whose body is over may have something to do still (PEP 3333: "the server or gateway
-    /// **must** call that method [close] upon completion of the current request"), for which the
-    /// client does not wait. One whose body is not over is told by the connection's end that nobody
-    /// waits for it, unless `is_complete`: who has asked has all there is for him.
-    pub(super) fn finish(mut self, dispatch: &Arc<Dispatch>, is_complete: bool) {
-        if !self.is_over && !is_complete {
-            return;
-        }
-        // Most are idle by now.
-        match self.poll_free(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => self.give_back(dispatch),
-            Poll::Ready(Err(_told)) => {}
-            Poll::Pending => {
-                // Without a runtime there is nobody to wait.
-                if let Ok(runtime) = Handle::try_current() {
-                    let dispatch = Arc::clone(dispatch);
-                    runtime.spawn(self.linger(dispatch).in_current_span());
-                }
-            }
-        }
-    }
-
-    /// Waits until the worker is idle, but not for ever: it may go on to make a body that nobody
-    /// wants.
-    async fn linger(mut self, dispatch: Arc<Dispatch>) {
-        let limit = self.timeout;
-        let free = std::future::poll_fn(|cx| self.poll_free(cx));
-        match tokio::time::timeout(limit, free).await {
-            Ok(Ok(())) => self.give_back(&dispatch),
-            Ok(Err(_told)) => {}
-            Err(_elapsed) => self.slot.worker().timed_out(),
-        }
-    }
-
-    fn give_back(mut self, dispatch: &Dispatch) {
-        if self.slot.is_clean() {
-            dispatch.give_back(self.slot);
-        } else {
-            let _told = self.nonsense(Nonsense::Unasked);
         }
     }
 
@@ -485,63 +412,6 @@ fn tell(slot: &Slot, log: &[u8]) {
         worker = slot.worker().id,
         pid = slot.worker().pid,
         traceback = %String::from_utf8_lossy(log),
-        "the application raised an exception behind the beginning of its answer"
+        "the application raised an exception, and its answer had begun"
     );
 }
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            was_unseen: false,
-        }
-    }
-}
-
-impl From<Break> for Failure {
-    fn from(broken: Break) -> Self {
-        let reason = match broken {
-            Break::Short => "its body is shorter than its Content-Length says",
-            Break::Failed => "it did so behind the beginning of its answer",
-        };
-        Error::new(ErrorKind::Application)
-            .with_source(reason)
-            .into()
-    }
-}
-
-/// What a worker may not say.
-#[derive(Debug)]
-enum Nonsense {
-    Frame(BadFrame),
-    /// A frame of this kind is not for this moment.
-    Moment(Kind),
-    Head(BadHead),
-    /// There is something where nothing was asked for.
-    Unasked,
-    /// It is idle, though the body is not over.
-    Endless,
-    /// What says where in a file a body is does not say so.
-    Numbers,
-    /// A file was to come, and there is none.
-    NoDescriptor,
-    /// What came is no file that has the body in it.
-    NoFile,
-}
-
-impl fmt::Display for Nonsense {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Frame(bad) => bad.fmt(f),
-            Self::Moment(kind) => write!(f, "a frame of kind {kind:?} is not for this moment"),
-            Self::Head(bad) => write!(f, "the head of the answer: {bad}"),
-            Self::Unasked => f.write_str("the worker said something that it was not asked for"),
-            Self::Endless => f.write_str("the worker is idle, and the body is not over"),
-            Self::Numbers => f.write_str("where in its file the body is was not said"),
-            Self::NoDescriptor => f.write_str("the body is in a file that did not come"),
-            Self::NoFile => f.write_str("the body is not in the file that came for it"),
-        }
-    }
-}
-
-impl error::Error for Nonsense {}

@@ -61,19 +61,9 @@ impl SpawnError {
         &self.0.output
     }
 
-    fn new(kind: SpawnErrorKind, sentence: impl Into<String>) -> Inner {
-        Inner {
-            kind,
-            sentence: sentence.into(),
-            traceback: None,
-            output: Vec::new(),
-            source: None,
-        }
-    }
-
     pub(super) fn import_path(application: &str, why: &str) -> Self {
         let sentence = format!("the application {application:?} cannot be meant: {why}");
-        Self::new(SpawnErrorKind::ImportPath, sentence).into()
+        Inner::new(SpawnErrorKind::ImportPath, sentence).into()
     }
 
     pub(super) fn interpreter(python: &Path, source: io::Error) -> Self {
@@ -83,7 +73,7 @@ impl SpawnError {
         );
         Inner {
             source: Some(source),
-            ..Self::new(SpawnErrorKind::Interpreter, sentence)
+            ..Inner::new(SpawnErrorKind::Interpreter, sentence)
         }
         .into()
     }
@@ -93,7 +83,7 @@ impl SpawnError {
         Inner {
             traceback: Some(traceback),
             output,
-            ..Self::new(SpawnErrorKind::Application, sentence)
+            ..Inner::new(SpawnErrorKind::Application, sentence)
         }
         .into()
     }
@@ -103,7 +93,7 @@ impl SpawnError {
             format!("a worker for the application {application:?} {how} while it was booting");
         Inner {
             output,
-            ..Self::new(SpawnErrorKind::Exited, sentence)
+            ..Inner::new(SpawnErrorKind::Exited, sentence)
         }
         .into()
     }
@@ -113,7 +103,7 @@ impl SpawnError {
             format!("a worker for the application {application:?} was not ready within {after:?}");
         Inner {
             output,
-            ..Self::new(SpawnErrorKind::Timeout, sentence)
+            ..Inner::new(SpawnErrorKind::Timeout, sentence)
         }
         .into()
     }
@@ -121,13 +111,25 @@ impl SpawnError {
     pub(super) fn io(what: impl Into<String>, source: io::Error) -> Self {
         Inner {
             source: Some(source),
-            ..Self::new(SpawnErrorKind::Io, what)
+            ..Inner::new(SpawnErrorKind::Io, what)
         }
         .into()
     }
 
     pub(super) fn shut_down() -> Self {
-        Self::new(SpawnErrorKind::ShutDown, "the container was shut down").into()
+        Inner::new(SpawnErrorKind::ShutDown, "the container was shut down").into()
+    }
+}
+
+impl Inner {
+    fn new(kind: SpawnErrorKind, sentence: impl Into<String>) -> Self {
+        Self {
+            kind,
+            sentence: sentence.into(),
+            traceback: None,
+            output: Vec::new(),
+            source: None,
+        }
     }
 }
 

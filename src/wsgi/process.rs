@@ -93,7 +93,7 @@ struct Group {
 const ALWAYS: &[&str] = &["PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR"];
 
 /// Starts a process. To be called on a runtime.
-pub(super) fn start(launch: Launch<'_>) -> io::Result<Started> {
+pub(super) fn start(launch: &Launch<'_>) -> io::Result<Started> {
     let mut command = Command::new(launch.python);
     if launch.clears_env {
         let kept = std::env::vars_os().filter(|(name, _)| {

@@ -39,13 +39,14 @@ impl Builder {
 
     /// What one wants while one writes the application: one worker, which is
     /// [reloaded](Self::reload_on_change) when a file changes, without waiting for more than a second for
-    /// what it is at.
+    /// what it is at, and the traceback of an exception [in the browser](Self::traceback_page).
     ///
     /// Not for a server that others reach.
     pub fn development(self) -> Self {
         let here: [PathBuf; 0] = [];
         self.workers(1)
             .reload_on_change(here)
+            .traceback_page(true)
             .graceful_timeout(Duration::from_secs(1))
     }
 }

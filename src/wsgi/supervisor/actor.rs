@@ -101,11 +101,15 @@ impl Supervisor {
                     self.feed(Event::Reload);
                 }
                 () = self.wake.notified() => {
-                    self.attend();
                     if self.scales && self.dispatch.load().waiting > 0 {
                         look_at = look_at.min(Instant::now() + LOOK_AGAIN);
                     }
+                    // This is rung by every request that has to wait: as little as can be.
+                    if !self.attend() {
+                        continue;
+                    }
                 }
+                Some(_over) = self.background.join_next() => {}
                 () = sleep_until(due) => {
                     if Instant::now() >= look_at {
                         look_at = Instant::now() + self.look();
@@ -150,7 +154,7 @@ impl Supervisor {
                 _ => None,
             };
             for action in self.fleet.on(event, Instant::now()) {
-                events.extend(self.act(action));
+                events.extend(self.act(&action));
             }
             if let Some(id) = gone {
                 self.crew.remove(&id);
@@ -159,8 +163,8 @@ impl Supervisor {
     }
 
     /// What follows, if something does at once.
-    fn act(&mut self, action: Action) -> Option<Event> {
-        match action {
+    fn act(&mut self, action: &Action) -> Option<Event> {
+        match *action {
             Action::Spawn { id, generation } if self.preload => return self.fork(id, generation),
             Action::Spawn { id, generation } => return Some(self.spawn(id, generation)),
             Action::Admit { id } => {

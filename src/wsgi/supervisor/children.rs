@@ -18,7 +18,7 @@ use super::{
 impl Supervisor {
     pub(super) fn spawn(&mut self, id: Id, generation: u32) -> Event {
         let entry = self.crew.entry(id).or_default();
-        let started = match process::start(self.plan.launch(id, false)) {
+        let started = match process::start(&self.plan.launch(id, false)) {
             Ok(started) => started,
             Err(error) => {
                 entry.failure = Some(SpawnError::interpreter(&self.plan.python, error));
@@ -84,7 +84,7 @@ impl Supervisor {
                 let Some(entry) = self.crew.get_mut(&id) else {
                     return;
                 };
-                entry.about = Some(about);
+                entry.about = Some(Arc::new(about));
                 let (is_first, slot) = entry.dialled(slot);
                 if let Some(slot) = slot {
                     self.dispatch.add(slot);
@@ -124,14 +124,16 @@ impl Supervisor {
         }
     }
 
-    /// Attends to what those who carry requests have noticed.
-    pub(super) fn attend(&mut self) {
+    /// Attends to what those who carry requests have noticed; whether they had.
+    pub(super) fn attend(&mut self) -> bool {
         let wants = self.crew.iter().filter_map(|(id, entry)| {
             let wants = entry.worker.as_ref()?.take_wants();
             (wants & TIMED_OUT != 0).then_some(*id)
         });
-        for id in wants.collect::<Vec<_>>() {
-            self.feed(Event::TimedOut(id));
+        let late: Vec<_> = wants.collect();
+        for id in &late {
+            self.feed(Event::TimedOut(*id));
         }
+        !late.is_empty()
     }
 }

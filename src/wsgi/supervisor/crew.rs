@@ -17,7 +17,7 @@ pub(super) struct Entry {
     /// `None` if it could not be started, or is not yet.
     pub(super) body: Option<Body>,
     pub(super) worker: Option<Arc<Worker>>,
-    pub(super) about: Option<About>,
+    pub(super) about: Option<Arc<About>>,
     pub(super) memory: Option<u64>,
     /// Which slots have said hello.
     said: Vec<u16>,

@@ -57,7 +57,7 @@ pub(super) struct Row {
     pub(super) state: WorkerState,
     pub(super) worker: Arc<Worker>,
     pub(super) memory: Option<u64>,
-    pub(super) about: Option<About>,
+    pub(super) about: Option<Arc<About>>,
 }
 
 impl Desk {
@@ -78,7 +78,7 @@ impl Desk {
                 age: now.saturating_duration_since(worker.started),
                 gil: about.as_ref().map(|about| about.gil),
                 implementation: about.as_ref().map(|about| about.implementation.clone()),
-                python: about.map(|about| about.python),
+                python: about.map(|about| about.python.clone()),
             }
         });
         Status {

@@ -123,7 +123,7 @@ impl Supervisor {
     }
 
     fn start_template(&mut self, generation: u32) -> io::Result<()> {
-        let started = process::start(self.plan.launch(0, true))?;
+        let started = process::start(&self.plan.launch(0, true))?;
         let (process, tend) = started.tend();
         self.templates.next += 1;
         let number = self.templates.next;

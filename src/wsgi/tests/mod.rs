@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used)] // In a test it is an assertion.
 
 mod answers;
+mod clients;
+mod endings;
 mod faults;
+mod files;
 mod queue;
 mod requests;
+mod streaming;
 mod support;

@@ -1,6 +1,6 @@
 //! What a worker is told of a request.
 
-use std::{io::Read, net::SocketAddr, time::Duration};
+use std::{io::Read, net::SocketAddr};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -9,15 +9,9 @@ use http_body_util::{BodyExt, Empty, Full, StreamBody};
 
 use super::support::*;
 use crate::{
-    BoxError, ErrorKind, PathPolicy, PeerAddr,
-    body::spool::Spool,
-    semantics::trust::Trust,
-    wsgi::frame::{self, Kind},
+    BoxError, ErrorKind, PathPolicy, PeerAddr, body::spool::Spool, semantics::trust::Trust,
+    wsgi::frame,
 };
-
-fn plain() -> &'static str {
-    "200 OK\nContent-Type\ntext/plain"
-}
 
 #[tokio::test]
 async fn a_request_is_told_and_its_answer_passed_on() {
@@ -43,7 +37,7 @@ async fn a_request_is_told_and_its_answer_passed_on() {
     assert!(!heard.environ.contains_key("CONTENT_LENGTH"));
     assert_eq!((worker.worker.busy(), bench.dispatch.load().busy), (1, 1));
 
-    worker.answer(plain(), b"hello").await;
+    worker.answer(PLAIN, b"hello").await;
     let response = soon(asking).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/plain");
@@ -94,7 +88,7 @@ async fn a_short_body_comes_with_the_request() {
         assert_eq!(heard.flags, frame::INLINE);
         assert_eq!(heard.environ["CONTENT_LENGTH"], length.to_string());
         assert!(heard.body == body);
-        worker.answer(plain(), b"").await;
+        worker.answer(PLAIN, b"").await;
         assert_eq!(soon(asking).await.unwrap().status(), 200);
     }
 }
@@ -116,7 +110,7 @@ async fn a_body_without_a_length_is_told_with_one() {
     assert_eq!(heard.environ["CONTENT_LENGTH"], "7");
     assert!(!heard.environ.contains_key("HTTP_TRANSFER_ENCODING"));
     assert_eq!(heard.body, b"one two");
-    worker.answer(plain(), b"").await;
+    worker.answer(PLAIN, b"").await;
     soon(asking).await.unwrap();
 }
 
@@ -162,7 +156,7 @@ async fn a_long_body_is_in_a_file_that_the_worker_is_handed() {
     rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).unwrap();
     file.read_to_end(&mut read).unwrap();
     assert!(read == body);
-    worker.answer(plain(), b"thanks").await;
+    worker.answer(PLAIN, b"thanks").await;
     assert_eq!(bytes(soon(asking).await.unwrap()).await, "thanks");
     bench.idle(1).await;
 }
@@ -173,12 +167,12 @@ async fn a_body_that_is_not_asked_for_is_not_sent() {
     let mut worker = bench.worker(1);
     let asking = bench.spawn(post(vec![1; 300_000]));
     assert_eq!(worker.request().await.flags, frame::AWAY);
-    worker.answer(plain(), b"no, thanks").await;
+    worker.answer(PLAIN, b"no, thanks").await;
     assert_eq!(bytes(soon(asking).await.unwrap()).await, "no, thanks");
     // The next one is not taken for it.
     let asking = bench.spawn(get("/"));
     assert_eq!(worker.request().await.flags, frame::INLINE);
-    worker.answer(plain(), b"").await;
+    worker.answer(PLAIN, b"").await;
     soon(asking).await.unwrap();
 }
 
@@ -201,119 +195,8 @@ async fn much_in_memory_is_asked_for_piece_by_piece() {
     assert!(read == body);
     // The end is said as often as it is asked for.
     assert_eq!(worker.read(7).await, b"");
-    worker.answer(plain(), b"").await;
+    worker.answer(PLAIN, b"").await;
     soon(asking).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_streamed_body_comes_as_it_is_asked_for() {
-    let bench = Bench::with(|config| config.is_streamed = true);
-    let mut worker = bench.worker(1);
-    let (sender, body) = channel();
-    let request = Request::post("/").header("host", "a").body(body).unwrap();
-    let asking = bench.spawn(request);
-    // It is there before a byte of its body is.
-    let heard = worker.request().await;
-    assert_eq!(heard.flags, frame::AWAY);
-    assert!(!heard.environ.contains_key("CONTENT_LENGTH"));
-    sender.send(Ok(Bytes::from("one two"))).await.unwrap();
-    assert_eq!(worker.read(4).await, b"one ");
-    assert_eq!(worker.read(100).await, b"two");
-    // The answer may begin before the body is over, and the rest of it be asked for in between.
-    worker
-        .say(Kind::Start, 0, 0, plain().as_bytes(), b"echo: ")
-        .await;
-    let mut response = soon(asking).await.unwrap().into_body();
-    assert_eq!(
-        soon(response.frame())
-            .await
-            .unwrap()
-            .unwrap()
-            .into_data()
-            .unwrap(),
-        "echo: "
-    );
-    let reading = tokio::spawn(async move { response.collect().await.unwrap().to_bytes() });
-    worker.say(Kind::Read, 0, 100, b"", b"").await;
-    sender.send(Ok(Bytes::from("three"))).await.unwrap();
-    let (_, _, piece) = worker.frame().await.unwrap();
-    assert_eq!(piece, b"three");
-    worker.say(Kind::Chunk, 0, 0, b"", &piece).await;
-    drop(sender);
-    assert_eq!(worker.read(100).await, b"");
-    worker
-        .say(Kind::End, frame::OVER | frame::FREE, 0, b"", b"")
-        .await;
-    assert_eq!(soon(reading).await.unwrap(), "three");
-    bench.idle(1).await;
-}
-
-#[tokio::test]
-async fn a_streamed_body_has_its_length_if_that_is_known() {
-    let bench = Bench::with(|config| config.is_streamed = true);
-    let mut worker = bench.worker(1);
-    let asking = bench.spawn(post("seven b"));
-    assert_eq!(worker.request().await.environ["CONTENT_LENGTH"], "7");
-    assert_eq!(worker.read(100).await, b"seven b");
-    worker.answer(plain(), b"").await;
-    soon(asking).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_streamed_body_that_fails_ends_the_connection() {
-    for (is_spooled, status, kind) in [
-        (false, 400, ErrorKind::RequestBodyIncomplete),
-        (true, 400, ErrorKind::RequestBodyIncomplete),
-    ] {
-        let bench = Bench::with(|config| config.is_streamed = !is_spooled);
-        let mut worker = bench.worker(1);
-        let (sender, body) = channel();
-        let request = Request::post("/").header("host", "a").body(body).unwrap();
-        let asking = bench.spawn(request);
-        sender.send(Ok(Bytes::from("begun"))).await.unwrap();
-        if !is_spooled {
-            worker.request().await;
-            assert_eq!(worker.read(100).await, b"begun");
-            worker.say(Kind::Read, 0, 100, b"", b"").await;
-        }
-        sender
-            .send(Err("the client went away".into()))
-            .await
-            .unwrap();
-        let response = soon(asking).await.unwrap();
-        assert_eq!(
-            (response.status().as_u16(), error(&response).kind()),
-            (status, kind)
-        );
-        if is_spooled {
-            assert_eq!(worker.worker.requests(), 0);
-        } else {
-            worker.closed().await;
-        }
-        // That is the client's doing, and nothing is wrong with the worker.
-        assert_eq!(worker.worker.take_wants(), 0);
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_pauses_for_too_long_is_told_so_and_is_no_fault_of_the_worker() {
-    let bench = Bench::with(|config| {
-        config.is_streamed = true;
-        config.timeout = Duration::from_millis(20);
-        config.spool = Spool::new().timeout(Duration::from_millis(100));
-    });
-    let mut worker = bench.worker(1);
-    let (sender, body) = channel();
-    let request = Request::post("/").header("host", "a").body(body).unwrap();
-    let asking = bench.spawn(request);
-    worker.request().await;
-    worker.say(Kind::Read, 0, 100, b"", b"").await;
-    let response = soon(asking).await.unwrap();
-    assert_eq!(response.status(), 408);
-    assert_eq!(response.headers()["connection"], "close");
-    worker.closed().await;
-    assert_eq!(worker.worker.take_wants(), 0);
-    drop(sender);
 }
 
 #[tokio::test]
@@ -435,7 +318,7 @@ async fn what_a_client_says_of_itself_is_believed_of_trusted_peers_only() {
                 "{environ:?}"
             );
         }
-        worker.answer(plain(), b"").await;
+        worker.answer(PLAIN, b"").await;
         soon(asking).await.unwrap();
     }
 }
@@ -447,7 +330,7 @@ async fn a_path_is_told_as_it_was_read() {
     for (asked, told) in [("/a/../b//c", "/b/c"), ("/%61/./b", "/a/b")] {
         let asking = bench.spawn(get(asked));
         assert_eq!(worker.request().await.environ["PATH_INFO"], told);
-        worker.answer(plain(), b"").await;
+        worker.answer(PLAIN, b"").await;
         soon(asking).await.unwrap();
     }
 }
@@ -462,6 +345,6 @@ async fn a_full_body_may_be_of_any_type() {
         .unwrap();
     let asking = bench.spawn(request);
     assert_eq!(worker.request().await.body, b"x");
-    worker.answer(plain(), b"").await;
+    worker.answer(PLAIN, b"").await;
     soon(asking).await.unwrap();
 }

@@ -46,6 +46,9 @@ use crate::{
 /// So long is waited for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The head of an answer in plain text.
+pub(super) const PLAIN: &str = "200 OK\nContent-Type\ntext/plain";
+
 pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("it does not happen")
 }

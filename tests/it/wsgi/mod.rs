@@ -6,5 +6,7 @@ mod apps;
 mod chaos;
 mod interop;
 mod pep3333;
+mod requests;
+mod seen;
 mod supervision;
 mod worker_protocol;

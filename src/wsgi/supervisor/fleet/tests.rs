@@ -1,5 +1,7 @@
 //! Events and times in, actions out.
 
+#![allow(clippy::unwrap_used)]
+
 mod recycling;
 mod reloading;
 mod simulation;
@@ -46,9 +48,10 @@ impl Test {
 
     /// All of its workers are ready, and have been so for a while.
     fn serving(rules: Rules) -> Self {
-        let mut test = Self::new(rules.clone());
+        let workers = rules.min as Id;
+        let mut test = Self::new(rules);
         test.on(Event::Tick);
-        for id in 1..=rules.min as Id {
+        for id in 1..=workers {
             test.ready(id);
         }
         assert_eq!(test.fleet.generation(), 1);
@@ -356,7 +359,7 @@ fn the_number_follows_the_work() {
         busy: 1,
         oldest_wait: Some(Duration::from_millis(100)),
     };
-    let mut look = |test: &mut Test, demand| test.on(Event::Looked(Vec::new(), demand));
+    let look = |test: &mut Test, demand| test.on(Event::Looked(Vec::new(), demand));
     assert_eq!(look(&mut test, overload), [spawn(2, 1)]);
     test.ready(2);
     test.after(Duration::from_secs(1));

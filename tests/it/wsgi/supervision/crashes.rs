@@ -97,3 +97,21 @@ async fn what_a_worker_has_started_ends_with_it() {
     kill(worker, Signal::KILL);
     crate::wsgi::apps::gone(child).await;
 }
+
+#[tokio::test]
+async fn nobody_waits_for_a_worker_that_will_not_come_in_time() {
+    let app = App::new(APP);
+    let builder = app.builder().workers(1);
+    let builder = builder.queue_timeout(std::time::Duration::from_millis(50));
+    let container = builder.spawn().await.unwrap();
+    let pid = ask(&container, "/").await.pid();
+    app.write("import nothing_of_this_name\n");
+    kill(pid, Signal::KILL);
+    until(&container, |status| status.failed_boots >= 5).await;
+    // The next boot is in more than a second.
+    let answer = ask(&container, "/").await;
+    assert_eq!(answer.error, Some(ErrorKind::UpstreamUnavailable));
+    app.write(APP);
+    within(container.handle().reload()).await.unwrap();
+    assert_eq!(ask(&container, "/").await.status, StatusCode::OK);
+}

@@ -2,6 +2,8 @@
 
 mod boot;
 mod crashes;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod ends;
 mod load;
 mod orphans;
@@ -9,5 +11,7 @@ mod preload;
 mod recycling;
 mod reloading;
 mod scaling;
+#[cfg(feature = "metrics")]
+mod seen;
 mod stuck;
 mod watching;

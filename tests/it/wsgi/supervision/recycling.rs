@@ -8,7 +8,7 @@ use super::load::Load;
 use crate::wsgi::apps::{APP, App, ask, until, within};
 
 /// Under load, workers are recycled several times, and nothing fails.
-async fn recycles(app: &App, builder: Builder) {
+async fn recycles(builder: Builder) {
     let container = builder.workers(2).spawn().await.unwrap();
     let load = Load::start(&container, 8);
     let status = until(&container, |status| status.recycled >= 4).await;
@@ -22,21 +22,20 @@ async fn recycles(app: &App, builder: Builder) {
     // At most one is replaced at a time.
     assert!(status.workers.len() <= 3, "{status:#?}");
     within(container.handle().shutdown()).await;
-    drop(app.path());
 }
 
 #[tokio::test]
 async fn after_a_number_of_requests() {
     let app = App::new(APP);
     let builder = app.builder().max_requests(20).max_requests_jitter(5);
-    recycles(&app, builder).await;
+    recycles(builder).await;
 }
 
 #[tokio::test]
 async fn after_a_time() {
     let app = App::new(APP);
     let builder = app.builder().max_lifetime(Duration::from_millis(300));
-    recycles(&app, builder).await;
+    recycles(builder).await;
 }
 
 #[tokio::test]

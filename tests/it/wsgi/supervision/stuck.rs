@@ -83,14 +83,12 @@ async fn a_library_that_keeps_the_interpreter_to_itself() {
 }
 
 #[tokio::test]
-async fn the_other_threads_of_a_stuck_worker_finish_what_they_are_at() {
+async fn one_whose_other_threads_have_nothing_to_do_is_not_waited_for() {
     let app = App::new(APP);
     let builder = app.builder().workers(1).threads(2).timeout(TIMEOUT);
     let builder = builder.graceful_timeout(Duration::from_secs(10));
     let container = builder.spawn().await.unwrap();
     let pid = ask(&container, "/").await.pid();
-    // A request that gives a piece of its answer now and then.
-    let held = app.hold("held");
     let stuck = ask(&container, "/deadlock");
     let sibling = async {
         until(&container, |status| status.stuck == 1).await;
@@ -100,7 +98,6 @@ async fn the_other_threads_of_a_stuck_worker_finish_what_they_are_at() {
     };
     let (stuck, ()) = within(async { tokio::join!(stuck, sibling) }).await;
     assert_eq!(stuck.status, StatusCode::GATEWAY_TIMEOUT);
-    drop(held);
     gone(pid).await;
     assert_eq!(container.handle().status().killed, 1);
 }

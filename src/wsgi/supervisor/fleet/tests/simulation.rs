@@ -73,7 +73,7 @@ impl World {
     fn feed(&mut self, event: Event) {
         let actions = self.fleet.on(event, self.now);
         for action in actions {
-            self.act(action);
+            self.act(&action);
         }
         let most = 2 * self.max + (self.max / 4).max(1);
         assert!(
@@ -88,9 +88,9 @@ impl World {
         );
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: &Action) {
         assert!(!self.has_stopped, "{action:?} after the end");
-        match action {
+        match *action {
             Spawn { id, .. } => {
                 let nature = self.natures[self.spawned.len() % self.natures.len()];
                 self.spawned.push(self.now);
