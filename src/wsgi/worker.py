@@ -349,7 +349,10 @@ class Answer:
         elif hasattr(kind, '__len__'):
             # "If the application does not call the write() callable, and returns an iterable whose len() is 1, then the server
             # can automatically determine Content-Length by taking the length of the first bytestring yielded"
-            known = len(result) == 1
+            try:
+                known = len(result) == 1
+            except Exception:
+                pass  # "If a call to len(iterable) succeeds": it need not.
         if self.sent is not None and self.sent == self.length:
             return END, b'', b''
         for chunk in chunks:
@@ -789,10 +792,10 @@ def load(config):
         found = getattr(found, part)
     if arguments is not None:
         if not callable(found):
-            raise Wrong('`%s` cannot be called, it is of type %s' % (spec, type(found).__name__))
+            raise Wrong('`%s` is not callable, but of type %s' % (spec, type(found).__name__))
         found = found(*arguments, **keywords)
     if not callable(found):
-        raise Wrong('`%s` is not an application: it cannot be called, it is of type %s' % (spec, type(found).__name__))
+        raise Wrong('`%s` is not an application: it is not callable, but of type %s' % (spec, type(found).__name__))
     for function in (found, getattr(type(found), '__call__', None)):
         if getattr(getattr(function, '__code__', None), 'co_flags', 0) & 0x80:
             raise Wrong('`%s` is a coroutine function, as ASGI applications are; this is a WSGI server' % spec)
@@ -962,6 +965,9 @@ def refuse(config, reason):
     try:
         with dial(config['socket']) as connection:
             connection.sendall(frame(NO, 0, 0, document(worker=config['worker'], pid=os.getpid(), reason=reason)))
+            # Until it was heard: else the end might be noticed before the reason.
+            connection.settimeout(10)
+            connection.recv(1)
     except (OSError, Gone):
         log(reason)
     sys.exit(3)
@@ -1037,6 +1043,15 @@ def template(config, tether, tied):
                 tell(connection, EXITED, pid=pid, status=status)
     connection.close()
     return None
+
+
+def end_group(pid):
+    """What a child that has ended left behind in its group ends with it. Until it is waited for, the group's number is its own."""
+    try:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            os.killpg(pid, signal.SIGKILL)
+    except (AttributeError, OSError):  # macOS has no waitid before Python 3.13; and there may be nobody left.
+        pass
 
 
 def complete(orders):
