@@ -10,19 +10,19 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
-use tower::util::Oneshot;
 use tower_service::Service;
 
 use super::{
     handle::Live,
     layer::{Mount, Routes},
-    mounted::{MountedFuture, poll_catching},
+    mounted::{MountedFuture, call_catching, poll_catching},
     seen::{self, Outcome},
     table::Found,
 };
 use crate::{
     Body, BoxError, Error, ErrorKind, MountPoint,
     body::answer,
+    call::Call,
     semantics::{
         host::{self, HostError},
         mount::external_prefix,
@@ -86,15 +86,26 @@ where
             Goes::Inside => {
                 routes.tally.inside();
                 State::Inner {
-                    response: Oneshot::new(self.inner.clone(), request),
+                    response: Call::new(&mut self.inner, request),
                 }
             }
             Goes::To(mount) => {
                 mount.tally.mounted(&mount.place);
-                State::Mounted {
-                    catches_panics: routes.catches_panics,
-                    prefix: mount.redirect_prefix(&request),
-                    response: mount.service.call(request),
+                let prefix = mount.redirect_prefix(&request);
+                let catches_panics = routes.catches_panics;
+                let called = match catches_panics {
+                    true => call_catching(&*mount.service, request),
+                    false => Ok(mount.service.call(request)),
+                };
+                match called {
+                    Ok(response) => State::Mounted {
+                        response,
+                        catches_panics,
+                        prefix,
+                    },
+                    Err(answer) => State::Answered {
+                        response: Some(answer),
+                    },
                 }
             }
             Goes::Nowhere(answer) => State::Answered {
@@ -235,7 +246,7 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        Inner { #[pin] response: Oneshot<S, Request<B>> },
+        Inner { #[pin] response: Call<S, Request<B>> },
         Mounted {
             response: MountedFuture,
             catches_panics: bool,
