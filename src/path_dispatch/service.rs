@@ -266,24 +266,29 @@ where
     type Output = Result<Response<Body>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Ok(match self.project().state.project() {
-            StateProj::Inner { response } => ready!(response.poll(cx))?.map(Body::new),
+        match self.project().state.project() {
+            StateProj::Inner { response } => {
+                let response = ready!(response.poll(cx))?;
+                Poll::Ready(Ok(response.map(Body::new)))
+            }
             StateProj::Mounted {
                 response,
                 catches_panics,
                 prefix,
             } => {
-                let mut response = match *catches_panics {
-                    true => ready!(poll_catching(response, cx)),
-                    false => ready!(response.as_mut().poll(cx)),
+                let mut polled = match *catches_panics {
+                    true => poll_catching(response, cx),
+                    false => response.as_mut().poll(cx),
                 };
-                if let Some(prefix) = prefix {
-                    rewrite_redirect(&mut response, prefix);
+                if let (Poll::Ready(response), Some(prefix)) = (&mut polled, prefix) {
+                    rewrite_redirect(response, prefix);
                 }
-                response
+                polled.map(Ok)
             }
-            StateProj::Answered { response } => response.take().expect("polled after completion"),
-        }))
+            StateProj::Answered { response } => {
+                Poll::Ready(Ok(response.take().expect("polled after completion")))
+            }
+        }
     }
 }
 
