@@ -85,3 +85,7 @@ where
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // In a test it is an assertion.
+mod tests;

@@ -227,7 +227,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         let mut line = self.lock();
         line.exit(ticket);
         let was = self.in_use.fetch_sub(ticket.cost, AcqRel);
-        if line.len() > 0 {
+        if line.waits_for(ticket) {
             self.left(line, now());
         }
         was == ticket.cost

@@ -40,9 +40,9 @@ impl Prefix {
     /// `None` if the path is not below it.
     #[must_use]
     pub fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let below = path.strip_prefix(self.key.as_str()).filter(|below| {
-            below.starts_with('/') || below.is_empty() && path.starts_with('/')
-        });
+        let below = path
+            .strip_prefix(self.key.as_str())
+            .filter(|below| below.starts_with('/') || below.is_empty() && path.starts_with('/'));
         if below.is_some() {
             return below;
         }

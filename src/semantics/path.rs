@@ -185,7 +185,10 @@ pub fn decode(canonical: &str) -> Cow<'_, [u8]> {
 #[must_use]
 pub fn match_key(canonical: &str) -> Cow<'_, str> {
     // Most have none, and it takes but a moment to see that, if the search does not stop half-way.
-    if !canonical.bytes().fold(false, |any, byte| any | (byte == b'%')) {
+    if !canonical
+        .bytes()
+        .fold(false, |any, byte| any | (byte == b'%'))
+    {
         return Cow::Borrowed(canonical);
     }
     let mut key = String::new();
