@@ -4,11 +4,17 @@
 //! cargo bench --bench layers               all cases
 //! cargo bench --bench layers -- path       those with "path" in their name
 //! cargo bench --bench layers -- --quick    few rounds: enough for the allocations
+//! cargo bench --bench layers -- --turns=10000 nothing
+//!                                          so many turns of the case of this name, and no report:
+//!                                          for `valgrind --tool=callgrind`, whose counts do not
+//!                                          depend on what else the machine does
 //! ```
 //!
 //! Each case answers one request per turn, is checked before it is measured, and is measured in
 //! rounds that alternate with those of the others; the median counts. The request is made anew
-//! each turn, which costs what the case "nothing" costs.
+//! each turn, for a path as long as those of the cases, which costs what the case "nothing" costs.
+//! What is left on the side of a layer is that a turn moves its future, which is as large as the
+//! layer makes it. Allocations are counted in turns of their own: counting them takes time.
 //!
 //! A case of this crate states how many allocations a request costs, on the thread that it runs on.
 //! More than that is an error, and the exit code is 1. Time is printed, never asserted: the
@@ -150,7 +156,7 @@ impl Measured {
 fn time(runtime: &Runtime, case: &mut Case, turns: u32) -> f64 {
     let future = (case.turns)(turns);
     let start = Instant::now();
-    runtime.block_on(future);
+    allocation_counter::opt_out(|| runtime.block_on(future));
     start.elapsed().as_secs_f64() * 1e9
 }
 
@@ -166,6 +172,16 @@ fn main() -> ExitCode {
         .build()
         .expect("a runtime");
     let root = tempfile::tempdir().expect("a temporary folder");
+    let turns = arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix("--turns="));
+    if let Some(turns) = turns {
+        let turns = turns.parse().expect("a number of turns");
+        let mut cases = cases::all(root.path()).into_iter();
+        let case = cases.find(|case| filter.is_some_and(|name| case.name == name));
+        time(&runtime, &mut case.expect("the name of a case"), turns);
+        return ExitCode::SUCCESS;
+    }
     let mut measured: Vec<Measured> = cases::all(root.path())
         .into_iter()
         .filter(|case| case.name == "nothing" || filter.is_none_or(|f| case.name.contains(&**f)))

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    future::pending,
+    future::{pending, ready as at_once},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -74,12 +74,10 @@ fn failed(error: BoxError) -> Response<Body> {
 }
 
 /// Calls the service. A panic is an answer.
-pub(super) fn call_catching<B>(
-    service: &dyn Mounted<B>,
-    request: Request<B>,
-) -> Result<MountedFuture, Response<Body>> {
+pub(super) fn call_catching<B>(service: &dyn Mounted<B>, request: Request<B>) -> MountedFuture {
     // What is seen after a panic: see below.
-    catch_unwind(AssertUnwindSafe(|| service.call(request))).map_err(|panic| panicked(&*panic))
+    let called = catch_unwind(AssertUnwindSafe(|| service.call(request)));
+    called.unwrap_or_else(|panic| Box::pin(at_once(panicked(&*panic))))
 }
 
 /// Polls once. A panic is an answer, and the end of the future.

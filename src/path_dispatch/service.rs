@@ -73,6 +73,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let live;
         let routes: &Routes<B> = match &self.routes {
@@ -91,20 +92,12 @@ where
             }
             Goes::To(mount) => {
                 mount.tally.mounted(&mount.place);
-                let prefix = mount.redirect_prefix(&request);
-                let catches_panics = routes.catches_panics;
-                let called = match catches_panics {
-                    true => call_catching(&*mount.service, request),
-                    false => Ok(mount.service.call(request)),
-                };
-                match called {
-                    Ok(response) => State::Mounted {
-                        response,
-                        catches_panics,
-                        prefix,
-                    },
-                    Err(answer) => State::Answered {
-                        response: Some(answer),
+                State::Mounted {
+                    catches_panics: routes.catches_panics,
+                    prefix: mount.redirect_prefix(&request),
+                    response: match routes.catches_panics {
+                        true => call_catching(&*mount.service, request),
+                        false => mount.service.call(request),
                     },
                 }
             }
@@ -265,6 +258,7 @@ where
 {
     type Output = Result<Response<Body>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Inner { response } => {
