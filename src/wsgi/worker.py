@@ -792,10 +792,10 @@ def load(config):
         found = getattr(found, part)
     if arguments is not None:
         if not callable(found):
-            raise Wrong('`%s` is not callable, but of type %s' % (spec, type(found).__name__))
+            raise Wrong('`%s` cannot be called, it is of type %s' % (spec, type(found).__name__))
         found = found(*arguments, **keywords)
     if not callable(found):
-        raise Wrong('`%s` is not an application: it is not callable, but of type %s' % (spec, type(found).__name__))
+        raise Wrong('`%s` is not an application: it cannot be called, it is of type %s' % (spec, type(found).__name__))
     for function in (found, getattr(type(found), '__call__', None)):
         if getattr(getattr(function, '__code__', None), 'co_flags', 0) & 0x80:
             raise Wrong('`%s` is a coroutine function, as ASGI applications are; this is a WSGI server' % spec)

@@ -1281,9 +1281,9 @@ class Loading(unittest.TestCase):
             ('app.sub:app', 'there is no module `app.sub` in DIR, where there are: app'),
             ('app', '`app` in DIR/app.py has no attribute `application`; it has the callables App, Asgi, asgi, asgi_object, make'),
             ('app:App.nix', '`app.App` in DIR/app.py has no attribute `nix`; it has the callables method'),
-            ('app:number', '`app:number` is not an application: it is not callable, but of type int'),
-            ('app:number()', '`app:number()` is not callable, but of type int'),
-            ('app:make()', '`app:make()` is not an application: it is not callable, but of type int'),
+            ('app:number', '`app:number` is not an application: it cannot be called, it is of type int'),
+            ('app:number()', '`app:number()` cannot be called, it is of type int'),
+            ('app:make()', '`app:make()` is not an application: it cannot be called, it is of type int'),
             ('app:asgi', '`app:asgi` is a coroutine function, as ASGI applications are; this is a WSGI server'),
             ('app:asgi_object', '`app:asgi_object` is a coroutine function, as ASGI applications are; this is a WSGI server'),
         ] + [(spec, '`%s` is not of the form module:attribute, or module:factory("argument", name=2) with literal arguments' % spec)
