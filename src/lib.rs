@@ -115,6 +115,8 @@
 struct Readme;
 
 pub mod body;
+#[cfg(any(feature = "concurrency-limit", feature = "path-dispatch"))]
+mod call;
 #[cfg(feature = "concurrency-limit")]
 pub mod concurrency_limit;
 mod error;

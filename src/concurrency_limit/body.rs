@@ -5,10 +5,15 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{Extensions, Method, Request, Version, header};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{adaptive::Outcome, layer::LimitUntil, limit::Permit};
+use super::{
+    adaptive::Outcome,
+    layer::LimitUntil,
+    limit::{Permit, Timed},
+};
 use crate::body::Hold;
 
 pin_project! {
@@ -42,10 +47,10 @@ pub(super) enum Held {
 
 impl Held {
     /// The head of the answer is there.
-    pub(super) fn answered(&self, outcome: Outcome) {
+    pub(super) fn answered(&self, timed: Timed, outcome: Outcome) {
         match self {
-            Self::Alone { permit } => permit.answered(outcome),
-            Self::Shared { permit } => permit.answered(outcome),
+            Self::Alone { permit } => permit.answered(timed, outcome),
+            Self::Shared { permit } => permit.answered(timed, outcome),
         }
     }
 
@@ -57,8 +62,22 @@ impl Held {
         }
     }
 
+    /// How the permit of this request is to be held.
+    #[inline]
+    pub(super) fn new<B>(permit: Permit, request: &mut Request<B>) -> Self {
+        let is_shared = match permit.until() {
+            LimitUntil::Head => false,
+            LimitUntil::Body => may_upgrade(request),
+            LimitUntil::Guard => true,
+        };
+        match is_shared {
+            true => Self::share(permit, request.extensions_mut()),
+            false => Self::Alone { permit },
+        }
+    }
+
     /// Splits the permit, so that `extensions` holds it as well.
-    pub(super) fn share(permit: Permit, extensions: &mut http::Extensions) -> Self {
+    fn share(permit: Permit, extensions: &mut Extensions) -> Self {
         let permit = Arc::new(permit);
         let hold = match extensions.remove::<Hold>() {
             Some(outer) => outer.and(Arc::clone(&permit)),
@@ -67,6 +86,15 @@ impl Held {
         extensions.insert(hold);
         Self::Shared { permit }
     }
+}
+
+/// Whether the connection of this request may outlive its response.
+///
+/// RFC 9110 §7.8: an upgrade is asked for by an Upgrade field, in HTTP/1.1 only; a CONNECT
+/// becomes a tunnel in any version (§9.3.6, and RFC 8441 for WebSocket over HTTP/2).
+fn may_upgrade<B>(request: &Request<B>) -> bool {
+    request.method() == Method::CONNECT
+        || request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE)
 }
 
 impl<B: http_body::Body> ResponseBody<B> {

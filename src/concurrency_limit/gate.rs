@@ -38,8 +38,9 @@ pub(super) struct Gate<K> {
 
 /// What becomes of one who comes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Entry<K> {
-    In(Ticket<K>),
+pub(super) enum Entry {
+    /// The ticket says what was taken.
+    In,
     /// He waits, and not longer than that.
     Waits(Number, Duration),
     Refused(Refusal),
@@ -94,25 +95,31 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     }
 
     /// Lets one in, or puts him into the line, or turns him away.
-    pub(super) fn enter(&self, mut ticket: Ticket<K>, now: impl FnOnce() -> Instant) -> Entry<K> {
+    #[inline]
+    pub(super) fn enter(&self, ticket: &mut Ticket<K>, now: impl FnOnce() -> Instant) -> Entry {
         if !self.counts && self.waiting.load(Acquire) == 0 {
             let price = ticket.cost.min(self.limit());
             if self.take(price) {
                 ticket.cost = price;
-                return Entry::In(ticket);
+                return Entry::In;
             }
         }
-        let now = now();
+        self.enter_locked(ticket, now)
+    }
+
+    /// Where there is more to count, or somebody waits.
+    fn enter_locked(&self, ticket: &mut Ticket<K>, now: impl FnOnce() -> Instant) -> Entry {
         let mut line = self.lock();
         if self.counts
-            && let Some(price) = line.lets_in(&ticket, self.limit())
+            && let Some(price) = line.lets_in(ticket, self.limit())
             && self.take(price)
         {
             ticket.cost = price;
-            line.enter(&ticket);
-            return Entry::In(ticket);
+            line.enter(ticket);
+            return Entry::In;
         }
-        let (number, patience, displaced) = match line.join(ticket, now) {
+        let now = now();
+        let (number, patience, displaced) = match line.join(ticket.clone(), now) {
             Ok(joined) => joined,
             Err(refusal) => return Entry::Refused(refusal),
         };
@@ -127,36 +134,31 @@ impl<K: Clone + Eq + Hash> Gate<K> {
 
     /// Lets one in, or says what would become of him, if he came to stay: `None` if he would wait.
     /// Those who are in beyond the limit stand for those who would wait.
-    pub(super) fn try_enter(
-        &self,
-        mut ticket: Ticket<K>,
-    ) -> Result<Ticket<K>, (Ticket<K>, Option<Refusal>)> {
+    pub(super) fn try_enter(&self, ticket: &mut Ticket<K>) -> Result<(), Option<Refusal>> {
         let mut line = self.lock();
         let limit = self.limit();
-        match line.lets_in(&ticket, limit) {
+        match line.lets_in(ticket, limit) {
             Some(price) if self.take(price) => {
                 ticket.cost = price;
                 if self.counts {
-                    line.enter(&ticket);
+                    line.enter(ticket);
                 }
-                Ok(ticket)
+                Ok(())
             }
             _ => {
                 let beyond = self.in_use().saturating_sub(limit);
-                let refusal = line.would_refuse(&ticket, beyond);
-                Err((ticket, refusal))
+                Err(line.would_refuse(ticket, beyond))
             }
         }
     }
 
     /// Lets one in beyond the limit.
-    pub(super) fn force(&self, mut ticket: Ticket<K>) -> Ticket<K> {
+    pub(super) fn force(&self, ticket: &mut Ticket<K>) {
         ticket.cost = ticket.cost.min(self.limit());
         if self.counts {
-            self.lock().enter(&ticket);
+            self.lock().enter(ticket);
         }
         self.in_use.fetch_add(ticket.cost, AcqRel);
-        ticket
     }
 
     /// Waits for the turn of this one.
@@ -225,7 +227,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         let mut line = self.lock();
         line.exit(ticket);
         let was = self.in_use.fetch_sub(ticket.cost, AcqRel);
-        if line.len() > 0 {
+        if line.waits_for(ticket) {
             self.left(line, now());
         }
         was == ticket.cost

@@ -38,8 +38,8 @@ pub(super) struct Limit {
 
 /// What becomes of a request.
 pub(super) enum Admission {
-    Past,
-    In(Permit),
+    /// Without a permit: it is let past.
+    In(Option<Permit>, Option<Timed>),
     Waits(Place, Duration),
     Rejected(RejectReason),
 }
@@ -48,16 +48,17 @@ pub(super) enum Admission {
 pub(super) struct Permit {
     limit: Arc<Limit>,
     ticket: Ticket<Key>,
-    /// If anybody wants to know.
-    timed: Option<Timed>,
 }
 
-/// When a request was let in, and how much was in use then.
+/// When a request was let in, and how much was in use then: if anybody wants to know.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timed {
     since: Instant,
     in_flight: usize,
 }
+
+/// What comes of waiting.
+pub(super) type Turn = Result<(Permit, Option<Timed>), RejectReason>;
 
 /// A place in the line. Dropped, it is given up.
 pub(super) struct Place {
@@ -88,24 +89,24 @@ impl Limit {
 
     /// `parts` is there if it is [looked at](Config::looks_at_requests).
     pub(super) fn admit(self: &Arc<Self>, parts: Option<&Parts>) -> Admission {
-        let Some(ticket) = self.ticket(parts) else {
+        let Some(mut ticket) = self.ticket(parts) else {
             self.seen.decided(Outcome::Bypassed);
-            return Admission::Past;
+            return Admission::In(None, None);
         };
         if self.is_draining() {
             return self.reject(RejectReason::Draining);
         }
         let (entry, outcome) = match self.is_dry_run() {
-            true => self.enter_anyway(ticket.clone()),
+            true => (Entry::In, self.enter_anyway(&mut ticket)),
             false => (
-                self.gate.enter(ticket.clone(), Instant::now),
+                self.gate.enter(&mut ticket, Instant::now),
                 Outcome::Admitted,
             ),
         };
         // A drain that has begun meanwhile may have seen nobody, and be over.
         if self.is_draining() {
             let is_idle = match entry {
-                Entry::In(ticket) => self.gate.exit(&ticket, Instant::now),
+                Entry::In => self.gate.exit(&ticket, Instant::now),
                 Entry::Waits(number, _) => self.gate.abandon(number, Instant::now()),
                 Entry::Refused(_) => false,
             };
@@ -113,7 +114,10 @@ impl Limit {
             return self.reject(RejectReason::Draining);
         }
         match entry {
-            Entry::In(ticket) => Admission::In(self.let_in(ticket, outcome)),
+            Entry::In => {
+                let (permit, timed) = self.let_in(ticket, outcome);
+                Admission::In(Some(permit), timed)
+            }
             Entry::Waits(number, patience) => {
                 let waiting = self.seen.waits(Instant::now());
                 let place = Place {
@@ -127,16 +131,15 @@ impl Limit {
     }
 
     /// In a dry run nobody waits, and nobody takes another's place.
-    fn enter_anyway(&self, ticket: Ticket<Key>) -> (Entry<Key>, Outcome) {
-        let (ticket, outcome) = match self.gate.try_enter(ticket) {
-            Ok(ticket) => (ticket, Outcome::Admitted),
-            Err((ticket, None)) => (self.gate.force(ticket), Outcome::WouldQueue),
-            Err((ticket, Some(refusal))) => {
-                let outcome = Outcome::WouldReject(refusal.into());
-                (self.gate.force(ticket), outcome)
-            }
+    fn enter_anyway(&self, ticket: &mut Ticket<Key>) -> Outcome {
+        let Err(refusal) = self.gate.try_enter(ticket) else {
+            return Outcome::Admitted;
         };
-        (Entry::In(ticket), outcome)
+        self.gate.force(ticket);
+        match refusal {
+            None => Outcome::WouldQueue,
+            Some(refusal) => Outcome::WouldReject(refusal.into()),
+        }
     }
 
     /// What a request asks for; `None`: nothing.
@@ -167,18 +170,15 @@ impl Limit {
         })
     }
 
-    fn let_in(self: &Arc<Self>, ticket: Ticket<Key>, outcome: Outcome) -> Permit {
+    fn let_in(self: &Arc<Self>, ticket: Ticket<Key>, outcome: Outcome) -> (Permit, Option<Timed>) {
         self.seen.decided(outcome);
         self.seen.entered(ticket.cost);
         let timed = self.config.adaptive.is_some().then(|| Timed {
             since: Instant::now(),
             in_flight: self.in_flight(),
         });
-        Permit {
-            limit: Arc::clone(self),
-            ticket,
-            timed,
-        }
+        let limit = Arc::clone(self);
+        (Permit { limit, ticket }, timed)
     }
 
     fn reject(&self, reason: RejectReason) -> Admission {
@@ -231,7 +231,7 @@ impl Limit {
     }
 
     /// The head of an answer is there.
-    fn observe(&self, timed: &Timed, weight: usize, outcome: adaptive::Outcome) {
+    fn observe(&self, timed: Timed, weight: usize, outcome: adaptive::Outcome) {
         let Some(adaptive) = &self.config.adaptive else {
             return;
         };
@@ -278,7 +278,7 @@ impl Limit {
 
 impl Place {
     /// Waits for the turn.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Permit, RejectReason>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let Some((number, ..)) = self.waiting else {
             return Poll::Pending;
         };
@@ -287,7 +287,7 @@ impl Place {
     }
 
     /// It was waited for long enough. There may still be a permit, or else there is a reason.
-    pub(super) fn give_up(&mut self) -> Result<Permit, RejectReason> {
+    pub(super) fn give_up(&mut self) -> Turn {
         let waiting = self.waiting.as_ref();
         let (number, ..) = *waiting.expect("a place is given up once");
         let turn = match self.limit.gate.give_up(number, Instant::now()) {
@@ -300,13 +300,13 @@ impl Place {
     }
 
     /// The waiting is over.
-    fn over(&mut self, turn: Result<Ticket<Key>, RejectReason>) -> Result<Permit, RejectReason> {
+    fn over(&mut self, turn: Result<Ticket<Key>, RejectReason>) -> Turn {
         let limit = &self.limit;
         match (turn, self.waiting.take()) {
             (Ok(ticket), _) => Ok(limit.let_in(ticket, Outcome::Waited)),
             // It began to wait before the dry run did.
-            (Err(reason), Some((_, ticket, _))) if limit.is_dry_run() => {
-                let ticket = limit.gate.force(ticket);
+            (Err(reason), Some((_, mut ticket, _))) if limit.is_dry_run() => {
+                limit.gate.force(&mut ticket);
                 Ok(limit.let_in(ticket, Outcome::WouldReject(reason)))
             }
             (Err(reason), _) => {
@@ -333,10 +333,8 @@ impl Drop for Place {
 
 impl Permit {
     /// The head of the answer is there.
-    pub(super) fn answered(&self, outcome: adaptive::Outcome) {
-        if let Some(timed) = &self.timed {
-            self.limit.observe(timed, self.ticket.cost, outcome);
-        }
+    pub(super) fn answered(&self, timed: Timed, outcome: adaptive::Outcome) {
+        self.limit.observe(timed, self.ticket.cost, outcome);
     }
 
     pub(super) fn until(&self) -> LimitUntil {

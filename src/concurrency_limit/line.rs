@@ -1,5 +1,6 @@
 //! Who waits in front of a limit, and who is next. Pure: it knows no lock and no clock.
 
+mod full;
 mod room;
 mod rules;
 #[cfg(test)]
@@ -7,7 +8,7 @@ mod tests;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
     hash::Hash,
     task::Waker,
     time::Duration,
@@ -169,16 +170,23 @@ impl<K: Clone + Eq + Hash> Line<K> {
     pub(super) fn exit(&mut self, ticket: &Ticket<K>) {
         self.classes[ticket.class].in_use -= ticket.cost;
         if let Some(key) = &ticket.key
-            && let Some(used) = self.keys.get_mut(key)
+            && let Entry::Occupied(mut used) = self.keys.entry(key.clone())
         {
-            *used -= ticket.cost;
-            if *used == 0 {
-                self.keys.remove(key);
+            *used.get_mut() -= ticket.cost;
+            if *used.get() == 0 {
+                used.remove();
             }
             if self.keys.is_empty() {
                 self.keys.shrink_to(SPARE);
             }
         }
+    }
+
+    /// Whether somebody waits for what this one has given back: for room, or for his key. All others
+    /// wait for keys of their own, and are as far from their turn as before.
+    pub(super) fn waits_for(&self, ticket: &Ticket<K>) -> bool {
+        let mut classes = self.classes.iter();
+        classes.any(|class| class.waits_for_room || class.lanes.contains_key(&ticket.key))
     }
 
     /// Puts one at the end, or turns him away. Where another has to leave for that, he is to be woken.
@@ -187,27 +195,9 @@ impl<K: Clone + Eq + Hash> Line<K> {
         ticket: Ticket<K>,
         now: Instant,
     ) -> Result<(Number, Duration, Option<Waker>), Refusal> {
-        if let (Some(per_key), Some(_)) = (&self.rules.per_key, &ticket.key) {
-            let lanes = self
-                .classes
-                .iter()
-                .filter_map(|class| class.lanes.get(&ticket.key));
-            let waiting: usize = lanes.map(VecDeque::len).sum();
-            if waiting >= per_key.places {
-                // Where none of a key may wait, it may be the limit of all that is used up.
-                let by_key = waiting > 0 || !self.key_has_room(&ticket);
-                return Err(match by_key {
-                    true => Refusal::KeyFull,
-                    false => Refusal::Full,
-                });
-            }
-        }
         let since = self.busy_since.unwrap_or(now);
-        let mut displaced = None;
-        if self.waiting >= self.rules.places {
-            let number = self.weakest(&ticket, now).ok_or(Refusal::Full)?;
-            displaced = self.displace(number);
-        }
+        let out = self.in_the_way(&ticket, now)?;
+        let displaced = out.and_then(|number| self.displace(number));
         // One in the place of another: there was no moment without either.
         self.busy_since = Some(since);
         let mut patience = self.rules.patience;
@@ -232,19 +222,6 @@ impl<K: Clone + Eq + Hash> Line<K> {
         };
         self.waiters.insert(number, waiter);
         Ok((number, patience, displaced))
-    }
-
-    /// Why one would be turned away, if as many waited as are in beyond the limit, and of his key as
-    /// many as it uses beyond its own.
-    pub(super) fn would_refuse(&self, ticket: &Ticket<K>, beyond: usize) -> Option<Refusal> {
-        if let (Some(per_key), Some(key)) = (&self.rules.per_key, &ticket.key) {
-            let used = self.keys.get(key).copied().unwrap_or(0);
-            if used.saturating_sub(per_key.max) >= per_key.places && !self.key_has_room(ticket) {
-                return Some(Refusal::KeyFull);
-            }
-        }
-        let is_full = beyond >= self.rules.places && self.key_has_room(ticket);
-        is_full.then_some(Refusal::Full)
     }
 
     /// Lets the next one in, if there is room: `take` takes so much of the limit, or says that it
@@ -385,38 +362,6 @@ impl<K: Clone + Eq + Hash> Line<K> {
         if self.waiting == 0 {
             self.busy_since = None;
         }
-    }
-
-    /// Who has to leave for this one when no place is left. Of those less urgent, the newest. Of
-    /// those as urgent, one of the lane that is longest, if it is longer than the newcomer's will be:
-    /// so a few keys do not keep the line from all others. Under overload, whoever has waited
-    /// longest in it.
-    fn weakest(&self, ticket: &Ticket<K>, now: Instant) -> Option<Number> {
-        let own = &self.classes[ticket.class];
-        let newest = |class: &Class<K>| {
-            class
-                .lanes
-                .values()
-                .filter_map(|lane| lane.back())
-                .max()
-                .copied()
-        };
-        let less_urgent = self.classes.iter().filter(|class| class.rank > own.rank);
-        let newest = less_urgent.filter_map(|class| Some((class.rank, newest(class)?)));
-        if let Some((_, number)) = newest.max() {
-            return Some(number);
-        }
-        let equals = self.classes.iter().filter(|class| class.rank == own.rank);
-        let lanes = equals.flat_map(|class| class.lanes.values());
-        let longest = lanes.max_by_key(|lane| (lane.len(), Reverse(lane.front())))?;
-        let places = own.lanes.get(&ticket.key).map_or(0, VecDeque::len);
-        if self.is_overloaded(now) {
-            return longest.front().copied();
-        }
-        longest
-            .back()
-            .copied()
-            .filter(|_| longest.len() > places + 1)
     }
 
     fn displace(&mut self, number: Number) -> Option<Waker> {

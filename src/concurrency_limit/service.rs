@@ -7,19 +7,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
-use tower::util::Oneshot;
 use tower_service::Service;
 
 use super::{
     RejectReason,
     adaptive::Outcome,
     body::{Held, ResponseBody},
-    layer::LimitUntil,
-    limit::{Admission, Limit, Permit, Place},
+    limit::{Admission, Limit, Place, Timed},
 };
+use crate::call::Call;
 
 /// A service behind a limit. See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
@@ -48,6 +47,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // A request is large, and each time that it is moved can be measured.
         let admission = match self.limit.config.looks_at_requests() {
@@ -59,18 +59,20 @@ where
                 admission
             }
         };
-        let inner = || self.inner.clone();
         let state = match admission {
-            Admission::In(permit) => State::admitted(inner(), request, permit),
-            Admission::Past => State::Admitted {
-                response: Oneshot::new(inner(), request),
-                permit: None,
-            },
+            Admission::In(permit, timed) => {
+                let permit = permit.map(|permit| Held::new(permit, &mut request));
+                State::Admitted {
+                    call: Call::new(&mut self.inner, request),
+                    permit,
+                    timed,
+                }
+            }
             Admission::Waits(place, patience) => State::Queued {
                 queued: Box::pin(Queued {
                     place,
                     deadline: sleep(patience),
-                    waiting: Some((inner(), request)),
+                    waiting: Some((self.inner.clone(), request)),
                 }),
             },
             Admission::Rejected(reason) => State::Rejected {
@@ -105,8 +107,9 @@ pin_project! {
         Queued { queued: Pin<Box<Queued<S, ReqBody>>> },
         Admitted {
             #[pin]
-            response: Oneshot<S, Request<ReqBody>>,
+            call: Call<S, Request<ReqBody>>,
             permit: Option<Held>,
+            timed: Option<Timed>,
         },
         Rejected { limit: Arc<Limit>, reason: RejectReason },
     }
@@ -122,44 +125,14 @@ pin_project! {
     }
 }
 
-impl<S, ReqBody> State<S, ReqBody>
-where
-    S: Service<Request<ReqBody>>,
-{
-    #[inline]
-    fn admitted(inner: S, mut request: Request<ReqBody>, permit: Permit) -> Self {
-        let is_shared = match permit.until() {
-            LimitUntil::Head => false,
-            LimitUntil::Body => may_upgrade(&request),
-            LimitUntil::Guard => true,
-        };
-        let permit = match is_shared {
-            true => Held::share(permit, request.extensions_mut()),
-            false => Held::Alone { permit },
-        };
-        Self::Admitted {
-            response: Oneshot::new(inner, request),
-            permit: Some(permit),
-        }
-    }
-}
-
-/// Whether the connection of this request may outlive its response.
-///
-/// RFC 9110 §7.8: an upgrade is asked for by an Upgrade field, in HTTP/1.1 only; a CONNECT
-/// becomes a tunnel in any version (§9.3.6, and RFC 8441 for WebSocket over HTTP/2).
-fn may_upgrade<B>(request: &Request<B>) -> bool {
-    request.method() == Method::CONNECT
-        || request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE)
-}
-
 impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     ResBody: http_body::Body<Data = Bytes>,
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
@@ -179,10 +152,15 @@ where
                         }
                     };
                     let next = match turn {
-                        Ok(permit) => {
-                            let (inner, request) =
+                        Ok((permit, timed)) => {
+                            let (mut inner, mut request) =
                                 waiting.take().expect("a queued request is taken once");
-                            State::admitted(inner, request, permit)
+                            let permit = Some(Held::new(permit, &mut request));
+                            State::Admitted {
+                                call: Call::new(&mut inner, request),
+                                permit,
+                                timed,
+                            }
                         }
                         Err(reason) => State::Rejected {
                             limit: Arc::clone(place.limit()),
@@ -192,17 +170,24 @@ where
                     this.state.set(next);
                 }
                 // ## Admitted => the inner service's answer
-                StateProj::Admitted { response, permit } => {
-                    let response = ready!(response.poll(cx));
-                    let permit = permit.take();
-                    if let Some(permit) = &permit {
-                        permit.answered(outcome(&response));
+                StateProj::Admitted {
+                    call,
+                    permit,
+                    timed,
+                } => {
+                    let response = ready!(call.poll(cx));
+                    let mut permit = permit.take();
+                    if let Some(held) = &permit {
+                        if let Some(timed) = timed.take() {
+                            held.answered(timed, outcome(&response));
+                        }
+                        if held.ends_with_head() {
+                            permit = None;
+                        }
                     }
-                    let permit = permit.filter(|permit| !permit.ends_with_head());
-                    return Poll::Ready(
-                        response
-                            .map(|response| response.map(|body| ResponseBody::inner(body, permit))),
-                    );
+                    let (head, body) = response?.into_parts();
+                    let body = ResponseBody::inner(body, permit);
+                    return Poll::Ready(Ok(Response::from_parts(head, body)));
                 }
                 // ## Rejected => an answer of our own
                 StateProj::Rejected { limit, reason } => {

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    future::pending,
+    future::{pending, ready as at_once},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,11 +11,10 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tower::util::Oneshot;
 use tower_service::Service;
 
 use super::seen;
-use crate::{Body, BoxError, Error, ErrorKind, body::answer};
+use crate::{Body, BoxError, Error, ErrorKind, body::answer, call::Call};
 
 /// It never fails: an error is an answer.
 pub(super) type MountedFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
@@ -36,25 +35,24 @@ where
 {
     fn call(&self, request: Request<B>) -> MountedFuture {
         Box::pin(Answer {
-            response: Oneshot::new(self.clone(), request),
+            response: Call::new(&mut self.clone(), request),
         })
     }
 }
 
 pin_project! {
-    /// Not an `async` block, which would hold the request twice.
     struct Answer<S, B>
     where
         S: Service<Request<B>>,
     {
         #[pin]
-        response: Oneshot<S, Request<B>>,
+        response: Call<S, Request<B>>,
     }
 }
 
 impl<S, B, R> Future for Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
@@ -73,6 +71,13 @@ fn failed(error: BoxError) -> Response<Body> {
     tracing::warn!(error = &*error, "a mounted service failed");
     seen::failed(seen::Failure::Error);
     answer::error(Error::new(ErrorKind::Service).with_source(error))
+}
+
+/// Calls the service. A panic is an answer.
+pub(super) fn call_catching<B>(service: &dyn Mounted<B>, request: Request<B>) -> MountedFuture {
+    // What is seen after a panic: see below.
+    let called = catch_unwind(AssertUnwindSafe(|| service.call(request)));
+    called.unwrap_or_else(|panic| Box::pin(at_once(panicked(&*panic))))
 }
 
 /// Polls once. A panic is an answer, and the end of the future.

@@ -10,19 +10,19 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
-use tower::util::Oneshot;
 use tower_service::Service;
 
 use super::{
     handle::Live,
     layer::{Mount, Routes},
-    mounted::{MountedFuture, poll_catching},
+    mounted::{MountedFuture, call_catching, poll_catching},
     seen::{self, Outcome},
     table::Found,
 };
 use crate::{
     Body, BoxError, Error, ErrorKind, MountPoint,
     body::answer,
+    call::Call,
     semantics::{
         host::{self, HostError},
         mount::external_prefix,
@@ -73,6 +73,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let live;
         let routes: &Routes<B> = match &self.routes {
@@ -86,7 +87,7 @@ where
             Goes::Inside => {
                 routes.tally.inside();
                 State::Inner {
-                    response: Oneshot::new(self.inner.clone(), request),
+                    response: Call::new(&mut self.inner, request),
                 }
             }
             Goes::To(mount) => {
@@ -94,7 +95,10 @@ where
                 State::Mounted {
                     catches_panics: routes.catches_panics,
                     prefix: mount.redirect_prefix(&request),
-                    response: mount.service.call(request),
+                    response: match routes.catches_panics {
+                        true => call_catching(&*mount.service, request),
+                        false => mount.service.call(request),
+                    },
                 }
             }
             Goes::Nowhere(answer) => State::Answered {
@@ -235,7 +239,7 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        Inner { #[pin] response: Oneshot<S, Request<B>> },
+        Inner { #[pin] response: Call<S, Request<B>> },
         Mounted {
             response: MountedFuture,
             catches_panics: bool,
@@ -254,25 +258,31 @@ where
 {
     type Output = Result<Response<Body>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Ok(match self.project().state.project() {
-            StateProj::Inner { response } => ready!(response.poll(cx))?.map(Body::new),
+        match self.project().state.project() {
+            StateProj::Inner { response } => {
+                let response = ready!(response.poll(cx))?;
+                Poll::Ready(Ok(response.map(Body::new)))
+            }
             StateProj::Mounted {
                 response,
                 catches_panics,
                 prefix,
             } => {
-                let mut response = match *catches_panics {
-                    true => ready!(poll_catching(response, cx)),
-                    false => ready!(response.as_mut().poll(cx)),
+                let mut polled = match *catches_panics {
+                    true => poll_catching(response, cx),
+                    false => response.as_mut().poll(cx),
                 };
-                if let Some(prefix) = prefix {
-                    rewrite_redirect(&mut response, prefix);
+                if let (Poll::Ready(response), Some(prefix)) = (&mut polled, prefix) {
+                    rewrite_redirect(response, prefix);
                 }
-                response
+                polled.map(Ok)
             }
-            StateProj::Answered { response } => response.take().expect("polled after completion"),
-        }))
+            StateProj::Answered { response } => {
+                Poll::Ready(Ok(response.take().expect("polled after completion")))
+            }
+        }
     }
 }
 

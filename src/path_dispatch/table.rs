@@ -104,6 +104,8 @@ struct Node {
     below: Spot,
     /// No two begin alike.
     children: Vec<Node>,
+    /// With which byte the label of each begins: they lie side by side.
+    firsts: Vec<u8>,
 }
 
 impl Node {
@@ -112,11 +114,8 @@ impl Node {
         let Some(first) = path.first() else {
             return self;
         };
-        let place = self
-            .children
-            .iter()
-            .position(|child| child.label[0] == *first);
-        let place = place.unwrap_or_else(|| {
+        let place = self.child(*first).unwrap_or_else(|| {
+            self.firsts.push(*first);
             self.children.push(Self {
                 label: path.into(),
                 ..Self::default()
@@ -136,7 +135,7 @@ impl Node {
         if rest.is_empty() {
             return;
         }
-        let (label, rest) = (label.into(), rest.into());
+        let (label, first, rest) = (label.into(), rest[0], rest.into());
         let child = Self {
             label: rest,
             ..mem::take(self)
@@ -144,8 +143,14 @@ impl Node {
         *self = Self {
             label,
             children: vec![child],
+            firsts: vec![first],
             ..Self::default()
         };
+    }
+
+    /// The place of the child whose label begins with this byte.
+    fn child(&self, first: u8) -> Option<usize> {
+        self.firsts.iter().position(|byte| *byte == first)
     }
 
     /// The mount for a path: the exact one, or the longest prefix that has one for the method.
@@ -177,8 +182,7 @@ impl Node {
             let Some(first) = rest.first() else {
                 return (Some(&node.exact), longest);
             };
-            let mut children = node.children.iter();
-            let Some(child) = children.find(|child| child.label[0] == *first) else {
+            let Some(child) = node.child(*first).map(|place| &node.children[place]) else {
                 return (None, longest);
             };
             let Some(below) = rest.strip_prefix(&*child.label) else {

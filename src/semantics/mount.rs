@@ -40,19 +40,22 @@ impl Prefix {
     /// `None` if the path is not below it.
     #[must_use]
     pub fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let below = match match_key(path) {
-            Cow::Borrowed(path) => path.strip_prefix(self.key.as_str())?,
-            Cow::Owned(key) => {
-                self.strip(&key)?;
-                // Keys differ from paths within segments, never in their number.
-                let slashes = self.key.bytes().filter(|byte| *byte == b'/').count();
-                match path.match_indices('/').nth(slashes) {
-                    Some((at, _)) => &path[at..],
-                    None => "",
-                }
-            }
+        let below = path
+            .strip_prefix(self.key.as_str())
+            .filter(|below| below.starts_with('/') || below.is_empty() && path.starts_with('/'));
+        if below.is_some() {
+            return below;
+        }
+        let Cow::Owned(key) = match_key(path) else {
+            return None;
         };
-        (below.starts_with('/') || below.is_empty() && path.starts_with('/')).then_some(below)
+        self.strip(&key)?;
+        // Keys differ from paths within segments, never in their number.
+        let slashes = self.key.bytes().filter(|byte| *byte == b'/').count();
+        match path.match_indices('/').nth(slashes) {
+            Some((at, _)) => Some(&path[at..]),
+            None => Some(""),
+        }
     }
 
     /// The prefix as text; empty for the root.
@@ -194,8 +197,11 @@ impl MountPoint {
             "" => uri.clone(),
             _ => {
                 let target = uri.path_and_query()?.as_str().get(at..)?;
-                let slash = if below.is_empty() { "/" } else { "" };
-                crate::semantics::path::with_path(uri, [slash, target].concat())?
+                let target = match below {
+                    "" => ["/", target].concat(),
+                    _ => target.to_owned(),
+                };
+                crate::semantics::path::with_path(uri, target)?
             }
         };
         let extensions = request.extensions();

@@ -184,6 +184,13 @@ pub fn decode(canonical: &str) -> Cow<'_, [u8]> {
 /// Borrowed when there is no such escape.
 #[must_use]
 pub fn match_key(canonical: &str) -> Cow<'_, str> {
+    // Most have none, and it takes but a moment to see that, if the search does not stop half-way.
+    if !canonical
+        .bytes()
+        .fold(false, |any, byte| any | (byte == b'%'))
+    {
+        return Cow::Borrowed(canonical);
+    }
     let mut key = String::new();
     let mut rest = canonical;
     let mut search = 0;

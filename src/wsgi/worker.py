@@ -349,7 +349,10 @@ class Answer:
         elif hasattr(kind, '__len__'):
             # "If the application does not call the write() callable, and returns an iterable whose len() is 1, then the server
             # can automatically determine Content-Length by taking the length of the first bytestring yielded"
-            known = len(result) == 1
+            try:
+                known = len(result) == 1
+            except Exception:
+                pass  # "If a call to len(iterable) succeeds": it need not.
         if self.sent is not None and self.sent == self.length:
             return END, b'', b''
         for chunk in chunks:
@@ -962,6 +965,9 @@ def refuse(config, reason):
     try:
         with dial(config['socket']) as connection:
             connection.sendall(frame(NO, 0, 0, document(worker=config['worker'], pid=os.getpid(), reason=reason)))
+            # Until it was heard: else the end might be noticed before the reason.
+            connection.settimeout(10)
+            connection.recv(1)
     except (OSError, Gone):
         log(reason)
     sys.exit(3)
@@ -1037,6 +1043,15 @@ def template(config, tether, tied):
                 tell(connection, EXITED, pid=pid, status=status)
     connection.close()
     return None
+
+
+def end_group(pid):
+    """What a child that has ended left behind in its group ends with it. Until it is waited for, the group's number is its own."""
+    try:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            os.killpg(pid, signal.SIGKILL)
+    except (AttributeError, OSError):  # macOS has no waitid before Python 3.13; and there may be nobody left.
+        pass
 
 
 def complete(orders):

@@ -14,13 +14,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("semantics", &["semantics"]),
     ("body", &["body", "error", "semantics"]),
+    ("call", &[]),
     (
         "static_files",
         &["static_files", "body", "error", "semantics"],
     ),
     (
         "path_dispatch",
-        &["path_dispatch", "body", "error", "semantics"],
+        &["path_dispatch", "body", "call", "error", "semantics"],
     ),
     (
         "gateway_proxy",
@@ -32,7 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "concurrency_limit",
-        &["concurrency_limit", "body", "error", "semantics"],
+        &["concurrency_limit", "body", "call", "error", "semantics"],
     ),
     ("serve", &["serve", "body", "error", "semantics"]),
     ("wsgi", &["wsgi", "body", "error", "semantics"]),

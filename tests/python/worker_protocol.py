@@ -575,6 +575,12 @@ class Bodies(Case):
         self.assertEqual((answer.kinds, answer['Content-Length'], answer.body), ('OE', '3', b'abc'))
         self.assertEqual([flags for _, flags, *_ in answer.frames], [OVER, FREE])
 
+    def test_len_may_fail(self):
+        answer = self.run_there('class Lengthless(Body):\n def __len__(self): raise NotImplementedError\n'
+                                'start_response("200 OK", [])\nresult = Lengthless(b"a", b"b")')
+        self.assertEqual((answer.body, answer['Content-Length'], answer.flags), (b'ab', None, FREE | OVER))
+        self.told()
+
     def test_each_block_is_sent_before_the_next_is_asked_for(self):
         self.begin('start_response("200 OK", [("A", "b")])\nbarrier.reset()\n'
                    'result = Body(b"", b"1", lambda: env["wsgi.input"].read(1), lambda: env["wsgi.input"].read(1))', away=True)
@@ -1410,6 +1416,18 @@ result = [json.dumps([os.getpid(), imported_in, os.getpgrp(), gc.get_freeze_coun
             self.assertEqual(slot.ask().body, b'hello')
             slot.send('Z')
             self.assertEqual(gateway.wait(), 0)
+
+    @unittest.skipUnless(hasattr(os, 'waitid') and hasattr(os, 'pidfd_open'), 'needs waitid, and pidfd_open to watch')
+    def test_what_a_child_has_started_ends_with_it(self):
+        with Gateway(template=True) as gateway:
+            template = gateway.accept()
+            pid, slot = self.go(gateway, template, 4)
+            answer = slot.ask('/run', QUERY_STRING=query(
+                'program = __import__("subprocess").Popen([sys.executable, "-c", "import signal\\nwhile True: signal.pause()"])\n'
+                'start_response("200 OK", [])\nresult = [b"%d" % program.pid]'))
+            slot.send('Z')
+            self.assertEqual(json.loads(template.frame()[3])['pid'], pid)
+            self.assertTrue(gone(int(answer.body)))
 
     def test_children_that_the_application_has_are_not_its(self):
         modules = {'app.py': APPLICATION + '\nimport subprocess\nother = subprocess.Popen([sys.executable, "-c", ""])\nother_pid = other.pid\n'}

@@ -2,12 +2,19 @@
 //! them whenever it is asked who is next.
 #![allow(clippy::unwrap_used)] // In a test it is an assertion.
 
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    hash::{Hash, Hasher},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::*;
+use super::{
+    super::gate::{Entry, Gate},
+    *,
+};
 
 type Key = u8;
 
@@ -454,6 +461,52 @@ fn who_waits_for_his_key_is_not_overtaken_behind_one_who_waits_for_room() {
     }
     assert_eq!((pair.in_use, pair.line.len()), (4, 3));
     pair.empty();
+}
+
+/// A key that counts how often it is looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Counted(u8);
+
+thread_local! {
+    static LOOKS: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Hash for Counted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        LOOKS.set(LOOKS.get() + 1);
+        self.0.hash(state);
+    }
+}
+
+#[test]
+fn who_goes_out_looks_at_nobody_who_waits_for_others() {
+    let rules = Rules {
+        places: 64,
+        patience: Duration::from_secs(5),
+        overload: None,
+        per_key: Some(PerKey { max: 1, places: 1 }),
+        classes: vec![Share::default()],
+    };
+    let gate = Gate::new(100, rules);
+    let now = Instant::now();
+    let of = |key| Ticket {
+        cost: 1,
+        class: 0,
+        key: Some(Counted(key)),
+    };
+    for key in 0..64 {
+        assert_eq!(gate.enter(&mut of(key), || now), Entry::In);
+        let waits = gate.enter(&mut of(key), || now);
+        assert!(matches!(waits, Entry::Waits(..)));
+    }
+    LOOKS.set(0);
+    let mut other = of(64);
+    assert_eq!(gate.enter(&mut other, || now), Entry::In);
+    gate.exit(&other, || now);
+    assert!(LOOKS.get() < 8, "{} looks", LOOKS.get());
+    // But whoever is waited for is not forgotten.
+    gate.exit(&of(7), || now);
+    assert_eq!((gate.in_use(), gate.waiting()), (64, 63));
 }
 
 fn rules() -> impl Strategy<Value = Rules> {

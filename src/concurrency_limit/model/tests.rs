@@ -78,17 +78,20 @@ impl Model {
         })
     }
 
-    fn enter(&self, ticket: &Ticket<u8>) -> Entry<u8> {
-        self.gate.enter(ticket.clone(), || self.now)
+    fn enter(&self, ticket: &mut Ticket<u8>) -> Entry {
+        self.gate.enter(ticket, || self.now)
     }
 
     /// Goes in, however long it takes; whether it was turned away.
     fn visit(&self, ticket: &Ticket<u8>) -> Result<(), Refusal> {
-        let ticket = match self.enter(ticket) {
-            Entry::In(ticket) => ticket,
+        let mut ticket = ticket.clone();
+        match self.enter(&mut ticket) {
+            Entry::In => {}
             Entry::Refused(refusal) => return Err(refusal),
-            Entry::Waits(number, _) => block_on(poll_fn(|cx| self.gate.poll(number, cx.waker())))?,
-        };
+            Entry::Waits(number, _) => {
+                ticket = block_on(poll_fn(|cx| self.gate.poll(number, cx.waker())))?;
+            }
+        }
         self.work(&ticket);
         Ok(())
     }
@@ -167,8 +170,8 @@ fn one_leaves_while_another_waits_behind_him() {
         let model = Model::new(1, rules(2));
         let leaves = thread::spawn({
             let model = Arc::clone(&model);
-            move || match model.enter(&ticket(1)) {
-                Entry::In(ticket) => model.work(&ticket),
+            move || match model.enter(&mut ticket(1)) {
+                Entry::In => model.work(&ticket(1)),
                 Entry::Waits(number, _) => drop(model.gate.abandon(number, model.now)),
                 Entry::Refused(refusal) => panic!("{refusal:?}"),
             }
@@ -190,8 +193,8 @@ fn patience_ends_as_the_turn_comes() {
         let model = Model::new(1, rules(1));
         let impatient = thread::spawn({
             let model = Arc::clone(&model);
-            move || match model.enter(&ticket(1)) {
-                Entry::In(ticket) => model.work(&ticket),
+            move || match model.enter(&mut ticket(1)) {
+                Entry::In => model.work(&ticket(1)),
                 Entry::Waits(number, _) => match model.gate.give_up(number, model.now) {
                     GaveUp::In(ticket) => model.work(&ticket),
                     out => assert_eq!(out, GaveUp::Out { by_key: false }),
@@ -210,9 +213,8 @@ fn a_larger_limit_lets_in_who_waits() {
     check(3, || {
         let model = Model::new(2, rules(1));
         model.gate.resize(1, model.now);
-        let Entry::In(first) = model.enter(&ticket(1)) else {
-            panic!("there is room");
-        };
+        let mut first = ticket(1);
+        assert_eq!(model.enter(&mut first), Entry::In, "there is room");
         let second = thread::spawn({
             let model = Arc::clone(&model);
             move || model.visit(&ticket(1))
@@ -263,9 +265,8 @@ fn a_drain_and_the_last_one() {
         let other = thread::spawn({
             let (model, is_draining) = (Arc::clone(&model), Arc::clone(&is_draining));
             move || {
-                let Entry::In(ticket) = model.enter(&ticket(1)) else {
-                    panic!("there is room");
-                };
+                let mut ticket = ticket(1);
+                assert_eq!(model.enter(&mut ticket), Entry::In, "there is room");
                 assert!(model.gate.exit(&ticket, || model.now), "he was alone");
                 is_draining.load(Relaxed)
             }
@@ -285,8 +286,7 @@ fn a_drain_that_is_over_and_one_who_comes() {
         let other = thread::spawn({
             let (model, is_draining) = (Arc::clone(&model), Arc::clone(&is_draining));
             move || {
-                let entry = model.enter(&ticket(1));
-                assert!(matches!(entry, Entry::In(_)));
+                assert_eq!(model.enter(&mut ticket(1)), Entry::In);
                 !is_draining.load(Relaxed)
             }
         });

@@ -1,6 +1,6 @@
 //! A limit for each client, tenant, or mount, beside the one for all.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderName, Request, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
@@ -178,4 +178,28 @@ async fn a_mount_or_what_a_function_says_may_be_the_key() {
 #[should_panic(expected = "give at least 1")]
 fn none_of_each_key_is_refused_where_it_is_written() {
     drop(ConcurrencyLimit::new(1).per_key(0, tenant()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_overload_one_more_of_a_key_takes_the_place_of_its_oldest() {
+    let limit = ConcurrencyLimit::new(1)
+        .queue(9)
+        .per_key(1, tenant())
+        .key_queue(2)
+        .newest_first_after(Duration::from_millis(100), Duration::from_secs(1));
+    let app = limit.layer(hello());
+    let running = app.clone().oneshot(of("a", "/")).await.unwrap();
+    let other = waits(app.clone().oneshot(of("b", "/")));
+    let oldest = waits(app.clone().oneshot(of("b", "/")));
+    // Not yet.
+    let full = app.clone().oneshot(of("b", "/")).await.unwrap();
+    assert_eq!(reason(&full), Some(RejectReason::KeyQueueFull));
+    tokio::time::advance(Duration::from_millis(100)).await;
+
+    let newest = waits(app.clone().oneshot(of("b", "/")));
+    assert_eq!(reason(&comes(other)), Some(RejectReason::Displaced));
+    assert_eq!(limit.queued(), 2);
+    drop(running);
+    drop(comes(newest));
+    comes(oldest);
 }

@@ -67,7 +67,7 @@ pub enum Server {
 pub struct Way {
     server: Server,
     /// Through `tests/python/validated.py`.
-    validated: bool,
+    pub validated: bool,
 }
 
 /// The ways in which every story is told.

@@ -111,7 +111,7 @@ fn who_waits_is_counted() {
                 until(&container, |status| status.waiting == 1).await;
                 assert_eq!((of("threads_busy"), of("requests_waiting")), (1.0, 1.0));
                 assert_eq!(of("wait_seconds"), 0.0);
-                hold.release("done").await;
+                drop(hold.held().await);
             };
             let ((held, waited), ()) = tokio::join!(both, look);
             assert_eq!((held.status.as_u16(), waited.status.as_u16()), (200, 200));

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use super::super::application::{Application, WAYS};
@@ -42,7 +42,7 @@ fn tell(git: &Git, url: &str, who: &str) {
     let work = git.home.join("work");
     // Nothing that could be packed more tightly.
     let mut state = 1_u64;
-    let noise = (0..3_000_000).map(|_| {
+    let noise = (0..1_000_000).map(|_| {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
@@ -71,18 +71,7 @@ fn tell(git: &Git, url: &str, who: &str) {
     }
 
     // Who has much of its own tells it compressed.
-    for number in 0..60 {
-        git.run(
-            "clone-2",
-            &[
-                "commit",
-                "-q",
-                "--allow-empty",
-                "-m",
-                &format!("own {number}"),
-            ],
-        );
-    }
+    git.import("clone-2", &own_commits());
     fs::write(work.join("more"), "more\n").unwrap();
     git.commit("work", "second");
     git.run("work", &["push", "-q", url, "main"]);
@@ -100,6 +89,23 @@ fn tell(git: &Git, url: &str, who: &str) {
     let seen = git.run(".", &["ls-remote", url]).stdout;
     assert!(!seen.contains("refs/heads/merged"), "{who} {seen}");
     git.run("served/project", &["fsck", "--strict"]);
+}
+
+/// Sixty commits on top of what was cloned, as `git fast-import` reads them. The newest are told of
+/// first, so these are of the year 2096.
+fn own_commits() -> String {
+    let commit = |number| {
+        let from = match number {
+            0 => "from refs/heads/main^0\n",
+            _ => "",
+        };
+        format!(
+            "commit refs/heads/main\ncommitter c <c@example.org> {} +0000\n\
+             data <<END\nown {number}\nEND\n{from}\n",
+            4_000_000_000_u64 + number
+        )
+    };
+    (0..60).map(commit).collect()
 }
 
 struct Git {
@@ -126,7 +132,18 @@ impl Git {
         self.run(work, &["commit", "-q", "-m", message]);
     }
 
+    fn import(&self, directory: &str, stream: &str) {
+        let file = self.home.join("stream");
+        fs::write(&file, stream).unwrap();
+        let stream = fs::File::open(&file).unwrap();
+        self.run_with(directory, &["fast-import", "--quiet"], stream.into());
+    }
+
     fn run(&self, directory: &str, arguments: &[&str]) -> Done {
+        self.run_with(directory, arguments, Stdio::null())
+    }
+
+    fn run_with(&self, directory: &str, arguments: &[&str], stdin: Stdio) -> Done {
         let trace = self.home.join("trace");
         let buffer = if self.chunks { "200000" } else { "10000000" };
         fs::remove_file(&trace).ok();
@@ -134,6 +151,7 @@ impl Git {
         command
             .current_dir(self.home.join(directory))
             .args(arguments)
+            .stdin(stdin)
             // Nothing of whoever runs the tests.
             .env("HOME", &self.home)
             .env("XDG_CONFIG_HOME", &self.home)

@@ -13,7 +13,8 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use self::{row::Row, sides::Side};
-use crate::support::process::say;
+use super::application::{Application, WAYS};
+use crate::support::{process::say, raw, stories::json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_sentence_of_pep_3333_is_broken() {
@@ -72,6 +73,21 @@ async fn no_sentence_of_pep_3333_is_broken() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// PEP 3333: `wsgi.multithread` "should evaluate true if the application object may be simultaneously
+/// invoked by another thread in the same process". The table is asked of one thread in each of two.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_told_of_its_threads() {
+    let notes = tempfile::tempdir().unwrap();
+    let application = Application::new("pep3333:application")
+        .env("PEP3333_NOTES", notes.path())
+        .threads(2);
+    let ours = WAYS.into_iter().find(|way| way.is_ours()).unwrap();
+    let running = ours.start(&application).await;
+    let told = json(&raw::get(running.addr, "/wsgi").await);
+    assert_eq!(told["multithread"], true, "{told}");
+    assert_eq!(told["run_once"], false, "{told}");
 }
 
 enum Cell {
