@@ -51,6 +51,8 @@ struct Template {
     link: Option<Link>,
     /// Those that are to be forked as soon as it can.
     waiting: VecDeque<Id>,
+    /// Those that it was told to fork, and has said nothing of yet.
+    asked: Vec<Id>,
     /// Whether it is to fork no more.
     is_stopped: bool,
     failure: Option<SpawnError>,
@@ -111,8 +113,12 @@ impl Supervisor {
                 None
             }
             Some(link) => match link.fork(id) {
-                Ok(()) => Some(Event::Spawned(id)),
+                Ok(()) => {
+                    template.asked.push(id);
+                    Some(Event::Spawned(id))
+                }
                 Err(error) => {
+                    template.is_stopped = true;
                     template.process.kill();
                     let failure = SpawnError::io("the template does not listen", error);
                     self.crew.entry(id).or_default().failure = Some(failure);
@@ -139,6 +145,7 @@ impl Supervisor {
             until: Some(Instant::now() + self.startup_timeout),
             link: None,
             waiting: VecDeque::new(),
+            asked: Vec::new(),
             is_stopped: false,
             failure: None,
         };
@@ -202,10 +209,13 @@ impl Supervisor {
         template.is_stopped = true;
         template.process.kill();
         let failure = template.failure.clone();
-        for id in std::mem::take(&mut template.waiting) {
-            let entry = self.crew.entry(id).or_default();
-            entry.failure = failure.clone();
-            self.feed(Event::BootFailed(id));
+        let waiting = std::mem::take(&mut template.waiting);
+        let asked = std::mem::take(&mut template.asked);
+        for id in waiting.into_iter().chain(asked) {
+            if let Some(entry) = self.crew.get_mut(&id) {
+                entry.failure = failure.clone();
+                self.feed(Event::BootFailed(id));
+            }
         }
     }
 
@@ -236,6 +246,11 @@ impl Supervisor {
 
     /// What a template says of its children.
     pub(super) fn said(&mut self, Saying { template, said }: Saying) {
+        if let Said::Forked { id, .. } | Said::NotForked { id, .. } = &said
+            && let Some(template) = self.templates.all.get_mut(&template)
+        {
+            template.asked.retain(|asked| asked != id);
+        }
         match said {
             Said::Forked { id, pid } => self.forked(template, id, pid),
             Said::NotForked { id, error } => {

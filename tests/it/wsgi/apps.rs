@@ -100,13 +100,6 @@ impl Hold {
         format!("/held?{}", self.0.display())
     }
 
-    /// Waits until a worker is held, and lets it go on.
-    pub async fn release(self, word: &str) {
-        let word = word.to_owned();
-        let write = tokio::task::spawn_blocking(move || fs::write(self.0, word));
-        within(write).await.unwrap().unwrap();
-    }
-
     /// Waits until a worker is held; it goes on when this is dropped.
     pub async fn held(&self) -> fs::File {
         let path = self.0.clone();

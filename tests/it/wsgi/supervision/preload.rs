@@ -192,3 +192,17 @@ async fn one_that_is_stuck_is_killed_by_its_template() {
     gone(pid).await;
     assert_ne!(ask(&container, "/").await.pid(), pid);
 }
+
+#[tokio::test]
+async fn one_that_ends_in_the_midst_of_forking_is_noticed_at_once() {
+    let app = App::new(&format!(
+        "{APP}\nos.register_at_fork(before=lambda: os._exit(5))\n"
+    ));
+    let builder = app.builder().workers(2).preload(true);
+    let error = within(builder.spawn()).await.unwrap_err();
+    assert_eq!(error.kind(), SpawnErrorKind::Exited);
+    assert!(
+        error.to_string().contains("exited with status 5"),
+        "{error}"
+    );
+}
