@@ -131,6 +131,10 @@ impl Supervisor {
             (wants & TIMED_OUT != 0).then_some(*id)
         });
         let late: Vec<_> = wants.collect();
+        if !late.is_empty() {
+            // Whether others of their threads have work decides how long they have.
+            self.look();
+        }
         for id in &late {
             self.feed(Event::TimedOut(*id));
         }

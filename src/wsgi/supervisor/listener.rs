@@ -177,3 +177,6 @@ async fn read(stream: &mut UnixStream) -> io::Result<(Header, Value)> {
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,3 +154,6 @@ impl Meeting {
 }
 
 const SOCKET: &str = "socket";
+
+#[cfg(test)]
+mod tests;

@@ -117,12 +117,13 @@ impl Supervisor {
                     template.asked.push(id);
                     Some(Event::Spawned(id))
                 }
+                // It is ending, or is of no use: what its end is will be told in its place.
                 Err(error) => {
+                    tracing::debug!(%error, "a template does not listen");
                     template.is_stopped = true;
                     template.process.kill();
-                    let failure = SpawnError::io("the template does not listen", error);
-                    self.crew.entry(id).or_default().failure = Some(failure);
-                    Some(Event::BootFailed(id))
+                    template.waiting.push_back(id);
+                    None
                 }
             },
         }

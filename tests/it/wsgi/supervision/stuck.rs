@@ -82,6 +82,51 @@ async fn a_library_that_keeps_the_interpreter_to_itself() {
     replaces(&app, "/c", Some("in application")).await;
 }
 
+/// Gives a piece of its answer now and then, until there is a file of this name.
+const PIECES: &str = r#"
+def application(environ, start_response, inner=application):
+    if environ['PATH_INFO'] != '/pieces':
+        return inner(environ, start_response)
+    def pieces():
+        while not os.path.exists(environ['QUERY_STRING']):
+            yield b'.'
+            time.sleep(0.01)
+        yield b' done'
+    start_response('200 OK', [])
+    return pieces()
+"#;
+
+#[tokio::test]
+async fn its_other_threads_finish_what_they_are_at() {
+    let app = App::new(&format!("{APP}{PIECES}"));
+    let builder = app.builder().workers(1).threads(2).timeout(TIMEOUT);
+    let container = builder.spawn().await.unwrap();
+    let pid = ask(&container, "/").await.pid();
+    let end = app.path().join("end");
+    let pieces = format!("/pieces?{}", end.display());
+    let pieces = ask(&container, &pieces);
+    let others = async {
+        let stuck = ask(&container, "/deadlock").await;
+        assert_eq!(stuck.status, StatusCode::GATEWAY_TIMEOUT);
+        // Another worker is there, and this one not killed, though its thread is stuck.
+        assert_ne!(ask(&container, "/").await.pid(), pid);
+        // For longer than it would be given without that.
+        until(&container, |status| {
+            let is_there = status.workers.iter().any(|worker| worker.pid == pid);
+            assert!(is_there, "it was killed");
+            let mut others = status.workers.iter().filter(|worker| worker.pid != pid);
+            others.any(|worker| worker.age > Duration::from_millis(2500))
+        })
+        .await;
+        std::fs::write(&end, "").unwrap();
+    };
+    let (pieces, ()) = within(async { tokio::join!(pieces, others) }).await;
+    assert!(pieces.body.ends_with(". done"), "{pieces:?}");
+    // Now nothing keeps it.
+    gone(pid).await;
+    assert_eq!(container.handle().status().killed, 1);
+}
+
 #[tokio::test]
 async fn one_whose_other_threads_have_nothing_to_do_is_not_waited_for() {
     let app = App::new(APP);

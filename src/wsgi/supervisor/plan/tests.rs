@@ -1,0 +1,62 @@
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::wsgi::builder::Builder;
+
+#[tokio::test]
+async fn nobody_else_can_enter_where_workers_meet_and_nothing_is_left_of_it() {
+    let meeting = Meeting::new().unwrap();
+    let directory = meeting.directory.path().to_owned();
+    let mode = directory.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert!(meeting.socket().exists());
+    drop(meeting);
+    assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn where_a_path_would_be_too_long_for_a_socket_there_is_no_meeting() {
+    let long = tempfile::tempdir().unwrap();
+    let long = long.path().join("x".repeat(100));
+    std::fs::create_dir(&long).unwrap();
+    assert!(Meeting::at(&long).is_err());
+    // Nor anything that is left of the attempt.
+    assert_eq!(long.read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn a_worker_is_told_what_it_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let builder = Builder::new("app:create(\"ü\")".to_owned())
+        .directory(directory.path())
+        .pythonpath("relative")
+        .threads(3);
+    let environ = [("name".to_owned(), "value".to_owned())];
+    let plan = Plan::new(&builder.processes, &environ, Path::new("/socket")).unwrap();
+    let config: Value = serde_json::from_str(&plan.launch(7, true).config).unwrap();
+    let here = std::env::current_dir().unwrap();
+    let expected = serde_json::json!({
+        "application": "app:create(\"ü\")",
+        "directory": directory.path().to_str().unwrap(),
+        "path": [here.join("relative").to_str().unwrap()],
+        "socket": "/socket",
+        "worker": 7,
+        "threads": 3,
+        "multiprocess": true,
+        "environ": {"name": "value"},
+        "server_software": concat!("tower-gateway/", env!("CARGO_PKG_VERSION")),
+        "template": true,
+        "switch_interval": null,
+        "tether": true,
+    });
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn a_file_is_no_directory() {
+    let builder = Builder::new("app".to_owned()).directory("Cargo.toml");
+    let error = Plan::new(&builder.processes, &[], Path::new("/socket")).unwrap_err();
+    assert!(error.to_string().contains("Cargo.toml"), "{error}");
+}
