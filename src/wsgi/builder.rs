@@ -103,3 +103,6 @@ impl Builder {
         Ok(WsgiContainer::over(requests, dispatch, application, handle))
     }
 }
+
+#[cfg(test)]
+mod tests;
