@@ -62,7 +62,8 @@
 //! | is sent SIGTERM by hand | it finishes what it is at, and is replaced | nothing |
 //! | is one too many ([`scale`](Builder::scale), [`Handle::resize`]) | it finishes what it is at | nothing |
 //!
-//! There are never more processes than two generations, and a quarter of one for those that are recycled. Requests that find
+//! There are never more workers than two generations, and a quarter of one (at least one worker) for those that are recycled;
+//! with [`preload`](Builder::preload), each generation has a process more, from which it is forked. Requests that find
 //! nobody idle wait ([`queue`](Builder::queue), [`queue_timeout`](Builder::queue_timeout)); if there is nobody at all and
 //! the next boot comes too late for them, they are refused at once (503).
 //!
