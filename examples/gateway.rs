@@ -51,6 +51,8 @@ usage: gateway --listen ADDR [flags]
   --threads N              threads of each process (default: 1)
   --timeout SECS           a request that takes longer is answered 504, and its worker replaced
                            (default: 30)
+  --prefetch N             requests that each thread is sent ahead of their turn, for applications
+                           that take less than a millisecond (default: 0)
   --limit N              at most N requests with all applications at once (default: no limit)
   --queue N              how many may wait for that (default: 256)
   --queue-timeout SECS   and how long (default: 5)
@@ -87,6 +89,7 @@ struct Wsgi {
     workers: Option<usize>,
     threads: Option<u16>,
     timeout: Option<Duration>,
+    prefetch: usize,
 }
 
 fn main() -> ExitCode {
@@ -145,6 +148,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Flags, BoxError> {
             Long("python") => flags.wsgi.python = Some(arguments.value()?.string()?),
             Long("workers") => flags.wsgi.workers = Some(number("--workers", &mut arguments)?),
             Long("threads") => flags.wsgi.threads = Some(number("--threads", &mut arguments)?),
+            Long("prefetch") => flags.wsgi.prefetch = arguments.value()?.parse()?,
             Long("timeout") => {
                 let seconds: f64 = arguments.value()?.parse()?;
                 if seconds <= 0.0 {
@@ -270,6 +274,7 @@ async fn containers(wsgi: &Wsgi) -> Result<Containers, BoxError> {
         let mut container = WsgiContainer::new(application)
             .workers(wsgi.workers.unwrap_or(2))
             .threads(wsgi.threads.unwrap_or(1))
+            .prefetch(wsgi.prefetch)
             .reload_on_signal(SignalKind::hangup());
         if let Some(directory) = &wsgi.directory {
             container = container.directory(directory);

@@ -2,9 +2,9 @@
 //!
 //! Most answers are there at once, and are read to their end before a byte is sent: the connection
 //! goes back to the pool, and nothing else happens. For those that are not, a task looks in on the
-//! client every [`LOOK`]. A client that waits for the upstream is served by it directly, as if
+//! client every 10 milliseconds. A client that waits for the upstream is served by it directly, as if
 //! there was no buffer: no byte is delayed. One that has had something to take all that time, and
-//! took less than [`PACE`] of it, is the slower of the two, and the task reads on in its place: into
+//! took less than 256 KiB of it, is the slower of the two, and the task reads on in its place: into
 //! memory, then into a temporary file, and then it lets the upstream wait. A client that has caught
 //! up is served directly again.
 

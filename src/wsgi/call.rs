@@ -7,6 +7,7 @@ use std::{
     fs::File,
     io, mem,
     os::fd::OwnedFd,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use bytes::Bytes;
 pub(super) use self::failure::Failure;
 use self::failure::{Break, Nonsense};
 use super::{
+    dispatch::Dispatch,
     frame::{self, HEADER, Header, Kind},
     response::{self, Head},
     seen::Open,
@@ -52,6 +54,8 @@ pub(super) struct Call {
     /// Why there is an end before the end.
     broken: Option<Break>,
     timeout: Duration,
+    /// How many requests the worker may be sent ahead, and who has them.
+    prefetch: Option<(usize, Arc<Dispatch>)>,
 }
 
 /// What a worker says first.
@@ -92,6 +96,27 @@ impl Call {
             is_free: false,
             broken: None,
             timeout,
+            prefetch: None,
+        }
+    }
+
+    /// Sends the worker up to so many requests of those who wait, behind this one.
+    pub(super) fn prefetch(mut self, depth: usize, dispatch: &Arc<Dispatch>) -> Self {
+        // Where the worker may ask for a body, what comes next on the connection is the body.
+        if depth > 0 && self.upload.inline().is_some() {
+            self.prefetch = Some((depth, Arc::clone(dispatch)));
+        }
+        self
+    }
+
+    fn send_ahead(&mut self) {
+        if let Some((depth, dispatch)) = &self.prefetch {
+            while self.slot.ahead() < *depth {
+                let Some((number, letter)) = dispatch.ahead() else {
+                    break;
+                };
+                self.slot.send_ahead(number, &letter, dispatch);
+            }
         }
     }
 
@@ -313,8 +338,10 @@ impl Call {
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
             match self.slot.poll_flush(cx) {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(())) => self.send_ahead(),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broke_off(error))),
+                // This request is sent. The worker has to be heard before it reads the next.
+                Poll::Pending if self.slot.ahead() > 0 => {}
                 Poll::Pending => return self.poll_patience(cx).map(Err),
             }
             let Some(wants) = self.wants else {
@@ -374,7 +401,8 @@ impl Call {
         );
         Failure {
             error: Error::new(ErrorKind::UpstreamReset).with_source(error),
-            was_unseen: is_unread && !self.was_heard,
+            // They may be of the next request, too.
+            was_unseen: is_unread && !self.was_heard && self.slot.ahead() == 0,
         }
     }
 

@@ -15,9 +15,9 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-pub(super) use self::line::Load;
-use self::line::{Line, Number, Placed, Seat};
-use super::slot::Slot;
+use self::line::{Line, Placed, Seat};
+pub(super) use self::line::{Load, Number};
+use super::slot::{Letter, Slot};
 use crate::{Error, ErrorKind};
 
 /// The idle slots of all workers, and the requests that wait for one.
@@ -30,6 +30,12 @@ pub(super) struct Dispatch {
 }
 
 impl Seat for Slot {
+    type Letter = Letter;
+
+    fn next(&mut self) -> Option<Number> {
+        self.next_ahead()
+    }
+
     fn worker(&self) -> u32 {
         self.worker().id
     }
@@ -59,11 +65,27 @@ impl Dispatch {
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place, or hands on the slot.
-    pub(super) fn take(&self) -> Take<'_> {
+    pub(super) fn take<L>(&self, letter: L) -> Take<'_, L>
+    where
+        L: FnOnce() -> Option<Letter>,
+    {
         Take {
             dispatch: self,
+            letter: Some(letter),
             state: State::New,
         }
+    }
+
+    /// The request of the one who waits longest, which is to be sent to a worker behind what it is
+    /// at; what the worker then says of it is his.
+    pub(super) fn ahead(&self) -> Option<(Number, Letter)> {
+        self.line().ahead()
+    }
+
+    /// What was sent ahead will not be answered there.
+    pub(super) fn take_back(&self, numbers: impl Iterator<Item = Number>) {
+        let wakers = self.line().take_back(numbers);
+        wakers.into_iter().for_each(std::task::Waker::wake);
     }
 
     /// A slot is idle again: for the one who waits longest, or for who comes.
@@ -125,10 +147,14 @@ impl Dispatch {
 
 /// A request that is to get a slot.
 #[derive(Debug)]
-pub(super) struct Take<'a> {
+pub(super) struct Take<'a, L> {
     dispatch: &'a Dispatch,
+    /// Writes what may be sent ahead for it, which is for those who wait.
+    letter: Option<L>,
     state: State,
 }
+
+impl<L> Unpin for Take<'_, L> {}
 
 #[derive(Debug)]
 enum State {
@@ -140,16 +166,29 @@ enum State {
     Over,
 }
 
-impl Future for Take<'_> {
+impl<L: FnOnce() -> Option<Letter>> Future for Take<'_, L> {
     type Output = Result<Slot, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { dispatch, state } = &mut *self;
+        let Self {
+            dispatch,
+            letter,
+            state,
+        } = &mut *self;
         if let State::New = state {
             let mut line = dispatch.line();
             let taken = line.take();
             if let Ok(None) = taken {
-                let entered = line.enter(Instant::now(), cx.waker());
+                drop(line);
+                let letter = letter.take().and_then(|letter| letter());
+                let mut line = dispatch.line();
+                // One may have become idle meanwhile.
+                if let Ok(Some(slot)) = line.take() {
+                    drop(line);
+                    *state = State::Over;
+                    return Poll::Ready(Ok(begin(slot)));
+                }
+                let entered = line.enter(Instant::now(), cx.waker(), letter);
                 drop(line);
                 let number = entered?;
                 let sleep = Box::pin(sleep(dispatch.patience));
@@ -187,11 +226,12 @@ fn begin(mut slot: Slot) -> Slot {
     slot
 }
 
-impl Drop for Take<'_> {
+impl<L> Drop for Take<'_, L> {
     fn drop(&mut self) {
         if let State::Waits { number, .. } = self.state {
             let (slot, _waker) = self.dispatch.line().leave(number);
-            if let Some(slot) = slot {
+            // A worker that is at this request is of use to nobody else: its connection is closed.
+            if let Some(slot) = slot.filter(|slot| !slot.was_sent()) {
                 let placed = self.dispatch.line().give_back(slot);
                 self.dispatch.place(placed);
             }

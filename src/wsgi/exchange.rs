@@ -13,7 +13,7 @@ use super::{
     response::{self, Told},
     seen::Seen,
     service::Shared,
-    slot::{Slot, Unsendable},
+    slot::{Letter, Slot, Unsendable},
     traceback,
     upload::Upload,
 };
@@ -182,8 +182,17 @@ async fn ask(
     let mut tries = 0;
     loop {
         tries += 1;
-        let mut slot = seen.wait(shared.dispatch.take()).await?;
-        if let Err(unsendable) = slot.write_request(&head.meta(config), &upload) {
+        let may_be_sent_ahead = config.prefetch > 0 && head.is_safe() && upload.is_empty();
+        let letter = || match may_be_sent_ahead {
+            true => Letter::write(&head.meta(config)),
+            false => None,
+        };
+        let mut slot = seen.wait(shared.dispatch.take(letter)).await?;
+        let written = match slot.was_sent() {
+            true => Ok(()),
+            false => slot.write_request(&head.meta(config), &upload),
+        };
+        if let Err(unsendable) = written {
             // Not a byte of it was sent.
             shared.dispatch.give_back(slot);
             return Err(match unsendable {
@@ -191,7 +200,8 @@ async fn ask(
                 Unsendable::TooLarge => ErrorKind::RequestHeadTooLarge.into(),
             });
         }
-        let mut call = begin(slot, upload, config, seen);
+        let call = begin(slot, upload, config, seen);
+        let mut call = call.prefetch(config.prefetch, &shared.dispatch);
         match poll_fn(|cx| call.poll_answer(cx)).await {
             Ok(answer) => {
                 seen.answered();

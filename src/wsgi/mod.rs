@@ -69,6 +69,30 @@
 //! The container lives as long as it, a clone of it, or a [`Handle`] does. Then the workers finish what they are
 //! at and end, in the background; [`Handle::shutdown`] waits for that. A runtime that is shut down kills them.
 //!
+//! # Requests and answers
+//!
+//! The application is given what PEP 3333 says, and besides `wsgi.input_terminated`, `REQUEST_URI`, `REMOTE_PORT`, `REQUEST_SCHEME`,
+//! `HTTPS`, and what [`environ`](Builder::environ) adds. The path is read once ([`paths`](Builder::paths)); a mount is
+//! `SCRIPT_NAME`; who asks, by what scheme, and for which host is what the connection says, or a
+//! [trusted](Builder::trust) proxy. Fields whose names CGI confuses, `Proxy`, and those of the connection are not passed. A body is taken in
+//! whole ([`spool`](Builder::spool)) before a thread is taken for it, and has a `CONTENT_LENGTH` also where the client
+//! sent chunks, unless it is [streamed](Builder::stream_requests).
+//!
+//! An answer is sent piece by piece as the application makes it, and [read ahead](Builder::buffering) of a client that is slower. A file
+//! (`wsgi.file_wrapper`) is handed to this process as it is, and the thread is idle at once. What is longer than its
+//! `Content-Length` is cut; what is shorter, or ends by an exception, is broken off for the client.
+//!
+//! | status | kind ([`Error`](crate::Error) in the response's extensions) | when |
+//! |---|---|---|
+//! | 400, 405, 408, 413, 501 | as those of `GatewayProxy` | the request cannot be served; `TRACE` is 405, `CONNECT` 501 |
+//! | 431 | `RequestHeadTooLarge` | its head is longer than 16 MiB |
+//! | 500 | `Application` | the application raised an exception before its answer began; the traceback is in the log, and nowhere else ([`traceback_page`](Builder::traceback_page)) |
+//! | 502 | `UpstreamReset` | the worker died, or let go of the request |
+//! | 502 | `UpstreamProtocol` | the worker said what it may not |
+//! | 503 | `QueueFull`, `QueueTimeout` | no thread came free |
+//! | 503 | `Draining`, `UpstreamUnavailable` | the container ends; no worker comes up |
+//! | 504 | `UpstreamTimeout` | the [`timeout`](Builder::timeout) |
+//!
 //! # What an operator sees
 //!
 //! What workers write to standard output and standard error is in the log line by line, at `info` (Python's logging
@@ -87,6 +111,16 @@
 //! | `tower_gateway_wsgi_errors_total` | counter: requests that were answered with an error from here, by `kind` |
 //! | `tower_gateway_wsgi_request_duration_seconds`, `tower_gateway_wsgi_wait_seconds` | histograms |
 //! | `tower_gateway_wsgi_request_bytes_total`, `tower_gateway_wsgi_response_bytes_total` | counters |
+//!
+//! # Differences from Gunicorn
+//!
+//! - `timeout` is for a request, not for the worker's heartbeat: 504 for that one, and threads beside it go on.
+//! - An application that breaks PEP 3333 is told so: a status without a reason, a name or a value of a field that cannot be, fields
+//!   of the connection (`Connection`, `Proxy-Authenticate`, …), chunks that are not `bytes` are an exception.
+//! - There is no keep-alive, no header limit, no TLS, and no access log here: those are of the server around it, and of
+//!   `tower_http`'s `TraceLayer`.
+//! - There are no other kinds of worker: threads or processes. ASGI, gevent, and WebSockets are for a server behind
+//!   `GatewayProxy`.
 //!
 //! # Deployment
 //!

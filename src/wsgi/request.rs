@@ -79,6 +79,11 @@ impl Head {
         })
     }
 
+    /// Whether it does no harm if it is worked on and nobody has the answer (RFC 9110 §9.2.1).
+    pub(super) fn is_safe(&self) -> bool {
+        self.method.is_safe()
+    }
+
     /// There is a body, of this length if that is known.
     pub(super) fn has_body(&mut self, length: Option<u64>) {
         self.length = length;

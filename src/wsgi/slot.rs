@@ -1,5 +1,6 @@
 //! One connection of a worker: it carries one request at a time.
 
+mod ahead;
 mod input;
 mod output;
 
@@ -15,12 +16,14 @@ use std::{
 use bytes::Bytes;
 use tokio::net::UnixStream;
 
-pub(super) use self::output::Unsendable;
+pub(super) use self::output::{Letter, Unsendable};
 use self::{
+    ahead::Ahead,
     input::{Input, ROOM},
     output::Output,
 };
 use super::{
+    dispatch::{Dispatch, Number},
     frame::{self, BadFrame, HEADER, Header, Kind},
     upload::Upload,
     worker::Worker,
@@ -52,6 +55,7 @@ struct Connection {
     is_lost: bool,
     input: Input,
     output: Output,
+    ahead: Ahead,
     /// How long the worker may be quiet. It is kept from request to request: a timer that is set
     /// and does not ring is dearer than one that rings now and then, and is set on.
     quiet: Quiet,
@@ -69,6 +73,7 @@ impl Slot {
             is_lost: false,
             input: Input::new(),
             output: Output::default(),
+            ahead: Ahead::default(),
             quiet: Quiet::new(Duration::MAX),
         }))
     }
@@ -98,8 +103,10 @@ impl Slot {
         if mem::take(&mut self.0.is_busy) {
             self.0.worker.ended();
         }
-        self.0.input.rest();
-        self.0.output.rest();
+        if self.ahead() == 0 {
+            self.0.input.rest();
+            self.0.output.rest();
+        }
     }
 
     /// Tells the thread to end, and closes the connection. To be said to an idle one.
@@ -123,6 +130,36 @@ impl Slot {
             Some(body) => output.request(meta, frame::INLINE, body),
             None => output.request(meta, frame::AWAY, Bytes::new()),
         }
+    }
+
+    /// Sends a request behind the one that the worker is at, for one who waits. What does not go
+    /// at once goes with what is sent next.
+    pub(super) fn send_ahead(&mut self, number: Number, letter: &Letter, dispatch: &Arc<Dispatch>) {
+        let Connection {
+            stream,
+            output,
+            ahead,
+            ..
+        } = &mut *self.0;
+        ahead.push(number, dispatch);
+        output.letter(letter);
+        // Of an end of the connection, the next read tells.
+        let _later = output.send(stream);
+    }
+
+    /// How many requests the worker has that it is not at.
+    pub(super) fn ahead(&self) -> usize {
+        self.0.ahead.len()
+    }
+
+    /// Whose request the worker is at next, and has already.
+    pub(super) fn next_ahead(&mut self) -> Option<Number> {
+        self.0.ahead.next()
+    }
+
+    /// Whether the request that it is to have was sent.
+    pub(super) fn was_sent(&self) -> bool {
+        self.0.ahead.was_sent()
     }
 
     /// What it is sent next: more of the request's body, or its end.
@@ -185,7 +222,8 @@ impl Slot {
 
     /// Whether nothing is here that was not asked for.
     pub(super) fn is_clean(&self) -> bool {
-        self.0.input.is_empty() && self.0.output.is_empty()
+        // The answer to the next request may be here already.
+        self.ahead() > 0 || self.0.input.is_empty() && self.0.output.is_empty()
     }
 
     pub(super) fn take_descriptor(&mut self) -> Option<OwnedFd> {

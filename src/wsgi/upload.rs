@@ -68,6 +68,11 @@ impl Upload {
         })
     }
 
+    /// Whether there is nothing of it, and will not be.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Inline(bytes) if bytes.is_empty())
+    }
+
     /// What goes with the request.
     pub(super) fn inline(&self) -> Option<Bytes> {
         match self {

@@ -608,6 +608,7 @@ class Slot:
         self.gone = False  # Has the connection failed, so that nobody waits for the answer?
         self.descriptor = None  # What goes along with the next PASS.
         self.input = None  # Of the request that is worked on, if its body is away.
+        self.rest = None  # What came behind that request: the next.
 
     def run(self):
         """Dials and works, and dials again when that connection has ended, until the gateway says stop or is no more."""
@@ -645,8 +646,14 @@ class Slot:
         view = memoryview(buffer)
         sets, application, recv_into, sendall = self.sets, self.application, self.connection.recv_into, self.connection.sendall
         unpack_from, pack, bytes_io = FRAME.unpack_from, FRAME.pack, io.BytesIO
+        rest = self.rest = None
         while True:
-            size = recv_into(buffer)
+            if rest:  # The request that came behind the one before it.
+                size = len(rest)
+                buffer[:size] = rest
+                rest = None
+            else:
+                size = recv_into(buffer)
             kind, flags, number, first, second = unpack_from(buffer)
             end = 12 + first
             if kind == REQUEST and flags == INLINE and size == end + second:
@@ -658,6 +665,7 @@ class Slot:
                 if received is None or received is True:
                     return received
                 keys, preset, values, body = received
+                rest, self.rest = self.rest, None
             if len(values) != len(keys):
                 raise Wrong('the gateway sent %d values for %d names' % (len(values), len(keys)))
 
@@ -708,15 +716,16 @@ class Slot:
                 self.sets[number] = keys, {**self.base, **dict.fromkeys(keys), 'wsgi.input': None}
                 del data[:end]
                 continue
-            if len(data) > end + second:
-                break
-            if kind == STOP:
+            if kind == STOP and len(data) == end + second:
                 return True
             if kind != REQUEST or self.sets[number] is None:
                 break
             if flags == INLINE:
+                # The gateway may send the next request before it has the answer to this one.
+                self.rest = bytes(memoryview(data)[end + second:])
+                data = data[:end + second]
                 return (*self.sets[number], text, io.BytesIO(memoryview(data)[end:]))
-            if flags == AWAY and not second:
+            if flags == AWAY and len(data) == end:
                 self.input = Input(self)
                 return (*self.sets[number], text, io.BufferedReader(self.input, 1 << 16))
             break

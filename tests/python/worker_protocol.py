@@ -1022,6 +1022,18 @@ class Aborts(Case):
         self.redial()
         self.assertEqual(self.told(), ['ended'])
 
+    def test_requests_that_come_at_once_are_answered_one_after_the_other(self):
+        self.ask()
+        one = self.connection.request()
+        for data in one * 2, one * 40, one * 2 + one[:5], one * 2 + one[:-1]:
+            self.connection.sock.sendall(data)
+            for _ in range(len(data) // len(one)):
+                self.assertEqual(Answer(self.connection).body, b'hello')
+            if len(data) % len(one):
+                # The rest of the last one comes later, and then an end.
+                self.connection.sock.sendall(one[len(data) % len(one):])
+                self.assertEqual(Answer(self.connection).body, b'hello')
+
     def test_at_rest_and_in_the_midst_of_a_request(self):
         data = self.connection.request()
         for size in 0, 5, 12, 30, len(data) - 1:
@@ -1041,7 +1053,7 @@ class Aborts(Case):
         self.ask()
         long = FRAME.pack(ord('Q'), INLINE, 0, (16 << 20) + 1, 0)
         for data in (b'rubbish rubbish rubbish', frame('Q', INLINE, 31, b'x'), frame('D'), frame('K', 0, 32, b'A'), long, frame('Q', 0, 0),
-                     frame('Q', INLINE | AWAY, 0), self.connection.request() + b'x', self.connection.request() * 2):
+                     frame('Q', INLINE | AWAY, 0), self.connection.request() + b'rubbish rubbish rubbish'):
             self.ask()
             self.connection.sock.sendall(data)
             closed = False

@@ -14,19 +14,26 @@ use crate::ErrorKind;
 
 /// What has a place in a worker.
 pub(super) trait Seat {
+    /// A request, written ahead of its turn.
+    type Letter;
+
     fn worker(&self) -> u32;
     /// How many such places the worker has.
     fn threads(&self) -> usize;
+    /// Whose request the worker was sent already, and is at next: no more than once for each.
+    fn next(&mut self) -> Option<Number>;
 }
 
 /// Who is idle, and who waits. Never both.
 #[derive(Debug)]
-pub(super) struct Line<S> {
+pub(super) struct Line<S: Seat> {
     crews: Vec<Crew<S>>,
     /// How often a slot was taken.
     taken: u64,
     /// Those who wait, in the order of their coming.
-    waiting: VecDeque<Waiter>,
+    waiting: VecDeque<Waiter<S::Letter>>,
+    /// Those who wait for one slot, since its worker was sent their request already.
+    behind: BTreeMap<Number, Waiter<S::Letter>>,
     /// Those who were told, and have not looked yet.
     told: BTreeMap<Number, Result<S, ErrorKind>>,
     next: Number,
@@ -48,13 +55,15 @@ struct Crew<S> {
 }
 
 /// Who waits.
-pub(super) type Number = u64;
+pub(in crate::wsgi) type Number = u64;
 
 #[derive(Debug)]
-struct Waiter {
+struct Waiter<L> {
     number: Number,
     since: Instant,
     waker: Waker,
+    /// What is to be sent for it, if that may be sent ahead of its turn.
+    letter: Option<L>,
 }
 
 /// What became of a slot.
@@ -66,7 +75,7 @@ pub(super) enum Placed<S> {
     Handed(Waker),
     /// Its worker gets no more requests.
     Stop(S),
-    /// Its worker is not known (any more).
+    /// Its worker is not known (any more), or is at what nobody waits for.
     Stray(S),
 }
 
@@ -88,6 +97,7 @@ impl<S: Seat> Line<S> {
             crews: Vec::new(),
             taken: 0,
             waiting: VecDeque::new(),
+            behind: BTreeMap::new(),
             told: BTreeMap::new(),
             next: 0,
             limit,
@@ -101,24 +111,30 @@ impl<S: Seat> Line<S> {
         if let Some(why) = self.closed {
             return Err(why);
         }
+        Ok(self.best())
+    }
+
+    fn best(&mut self) -> Option<S> {
         let crews = self.crews.iter_mut();
         let best = crews
             .filter(|crew| !crew.idle.is_empty())
-            .min_by_key(|crew| (crew.busy(), Reverse(crew.used)));
-        let Some(best) = best else {
-            return Ok(None);
-        };
+            .min_by_key(|crew| (crew.busy(), Reverse(crew.used)))?;
         self.taken += 1;
         best.used = self.taken;
-        Ok(best.idle.pop())
+        best.idle.pop()
     }
 
-    /// Somebody waits from now on.
-    pub(super) fn enter(&mut self, now: Instant, waker: &Waker) -> Result<Number, ErrorKind> {
+    /// Somebody waits from now on; `letter` is what may be sent ahead for him.
+    pub(super) fn enter(
+        &mut self,
+        now: Instant,
+        waker: &Waker,
+        letter: Option<S::Letter>,
+    ) -> Result<Number, ErrorKind> {
         if let Some(why) = self.closed {
             return Err(why);
         }
-        if self.waiting.len() >= self.limit {
+        if self.waiting.len() + self.behind.len() >= self.limit {
             return Err(ErrorKind::QueueFull);
         }
         let number = self.next;
@@ -127,8 +143,44 @@ impl<S: Seat> Line<S> {
             number,
             since: now,
             waker: waker.clone(),
+            letter,
         });
         Ok(number)
+    }
+
+    /// What a worker is to be sent ahead: the request of the one who waits longest, who waits for
+    /// this worker's slot from now on.
+    pub(super) fn ahead(&mut self) -> Option<(Number, S::Letter)> {
+        // Nobody is overtaken, not even by what can be sent.
+        let letter = self.waiting.front_mut()?.letter.take()?;
+        let waiter = self.waiting.pop_front()?;
+        let number = waiter.number;
+        self.behind.insert(number, waiter);
+        Some((number, letter))
+    }
+
+    /// A worker that was sent these requests ahead will not answer them: they wait as they did
+    /// before. Returns whom to wake.
+    pub(super) fn take_back(&mut self, numbers: impl Iterator<Item = Number>) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        for number in numbers {
+            let Some(waiter) = self.behind.remove(&number) else {
+                continue;
+            };
+            // Another slot may have become idle, as nobody else waited.
+            let told = match self.closed {
+                Some(why) => Some(Err(why)),
+                None => self.best().map(Ok),
+            };
+            if let Some(told) = told {
+                self.told.insert(number, told);
+                wakers.push(waiter.waker);
+            } else {
+                let place = self.waiting.partition_point(|other| other.number < number);
+                self.waiting.insert(place, waiter);
+            }
+        }
+        wakers
     }
 
     /// What somebody who waits was told, which is told once.
@@ -143,10 +195,13 @@ impl<S: Seat> Line<S> {
         if let Some(told) = self.told.remove(&number) {
             return Ok(told);
         }
-        let Some(place) = self.place(number) else {
+        let waiter = match self.place(number) {
+            Some(place) => self.waiting.get_mut(place),
+            None => self.behind.get_mut(&number),
+        };
+        let Some(Waiter { waker: known, .. }) = waiter else {
             return Err(None);
         };
-        let known = &mut self.waiting[place].waker;
         Err(match known.will_wake(waker) {
             true => None,
             false => Some(mem::replace(known, waker.clone())),
@@ -159,15 +214,27 @@ impl<S: Seat> Line<S> {
             let waiter = self.waiting.remove(place);
             return (None, waiter.map(|waiter| waiter.waker));
         }
+        if let Some(waiter) = self.behind.remove(&number) {
+            return (None, Some(waiter.waker));
+        }
         let told = self.told.remove(&number);
         (told.and_then(Result::ok), None)
     }
 
-    /// A slot is idle again.
-    pub(super) fn give_back(&mut self, slot: S) -> Placed<S> {
+    /// A slot is idle again, or at the next of what it was sent ahead.
+    pub(super) fn give_back(&mut self, mut slot: S) -> Placed<S> {
         let Some(crew) = crew_of(&mut self.crews, slot.worker()) else {
             return Placed::Stray(slot);
         };
+        if let Some(number) = slot.next() {
+            let Some(waiter) = self.behind.remove(&number) else {
+                return Placed::Stray(slot);
+            };
+            self.taken += 1;
+            crew.used = self.taken;
+            self.told.insert(number, Ok(slot));
+            return Placed::Handed(waiter.waker);
+        }
         if crew.retires {
             return Placed::Stop(slot);
         }
@@ -235,11 +302,14 @@ impl<S: Seat> Line<S> {
 
     pub(super) fn load(&self, now: Instant) -> Load {
         let mut load = Load {
-            waiting: self.waiting.len(),
+            waiting: self.waiting.len() + self.behind.len(),
             oldest_wait: self
                 .waiting
                 .front()
-                .map(|waiter| now.saturating_duration_since(waiter.since)),
+                .into_iter()
+                .chain(self.behind.first_key_value().map(|(_, waiter)| waiter))
+                .map(|waiter| now.saturating_duration_since(waiter.since))
+                .max(),
             ..Load::default()
         };
         for crew in self.crews.iter().filter(|crew| !crew.retires) {

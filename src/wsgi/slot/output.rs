@@ -18,7 +18,7 @@ use tokio::{io::Interest, net::UnixStream};
 use crate::semantics::cgi::Meta;
 use crate::wsgi::{
     environ::{self, HasNul, KeySets},
-    frame::{HEADER, Header, Kind},
+    frame::{HEADER, Header, INLINE, Kind},
 };
 
 /// What is longer is not copied behind the head of its frame.
@@ -75,6 +75,28 @@ impl Output {
         }
         self.put(body);
         Ok(())
+    }
+
+    /// A request behind what is to be sent.
+    pub(super) fn letter(&mut self, letter: &Letter) {
+        if self.is_empty() {
+            self.clear();
+        }
+        // What is kept apart is sent behind this.
+        let tail = std::mem::take(&mut self.tail);
+        self.bytes.extend_from_slice(&tail);
+        let (id, is_new) = self.known.find(&letter.names);
+        if is_new {
+            let mut keys = Header::new(Kind::Keys, letter.names.len(), 0);
+            keys.number = id;
+            self.bytes.extend_from_slice(&keys.encode());
+            self.bytes.extend_from_slice(&letter.names);
+        }
+        let mut header = Header::new(Kind::Request, letter.values.len(), 0);
+        header.flags = INLINE;
+        header.number = id;
+        self.bytes.extend_from_slice(&header.encode());
+        self.bytes.extend_from_slice(&letter.values);
     }
 
     /// More of the body of a request; nothing is the end.
@@ -172,6 +194,22 @@ fn send_descriptor(stream: &UnixStream, file: &File) -> rustix::io::Result<usize
     let fits = control.push(SendAncillaryMessage::ScmRights(&descriptors));
     debug_assert!(fits);
     sendmsg(stream, &[IoSlice::new(&[0])], &mut control, FLAGS)
+}
+
+/// A request without a body, as it may be sent ahead of its turn.
+#[derive(Debug)]
+pub(in crate::wsgi) struct Letter {
+    names: Vec<u8>,
+    values: Vec<u8>,
+}
+
+impl Letter {
+    /// `None` if it is too long to be sent where nobody may read it at once, or cannot be sent.
+    pub(in crate::wsgi) fn write(meta: &Meta<'_>) -> Option<Self> {
+        let (mut names, mut values) = (Vec::with_capacity(512), Vec::with_capacity(1024));
+        environ::write(meta, &mut names, &mut values).ok()?;
+        (names.len() + values.len() <= COPIED).then_some(Self { names, values })
+    }
 }
 
 /// Why a request cannot be sent to a worker.

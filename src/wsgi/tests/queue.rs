@@ -107,7 +107,7 @@ async fn a_worker_that_retires_is_told_when_it_is_idle() {
 async fn who_leaves_the_queue_hands_on_what_he_was_given() {
     let bench = Bench::new();
     let dispatch = Arc::clone(&bench.dispatch);
-    let mut leaving = Box::pin(dispatch.take());
+    let mut leaving = Box::pin(dispatch.take(|| None));
     assert!(futures_util::poll!(leaving.as_mut()).is_pending());
     let next = bench.spawn(get("/next"));
     bench.waiting(2).await;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -69,7 +69,8 @@ impl Stage {
         std::fs::write(folder.path().join("app.py"), APPLICATION).unwrap();
         write_version(folder.path(), 1);
         let builder = WsgiContainer::new("app").directory(folder.path());
-        let builder = builder.env("PYTHONDONTWRITEBYTECODE", "1").workers(3);
+        let builder = builder.env("PYTHONDONTWRITEBYTECODE", "1");
+        let builder = builder.workers(3).prefetch(4);
         let container = options(builder).spawn().await.unwrap();
         Self {
             handle: container.handle(),
@@ -156,8 +157,15 @@ async fn connect(addr: SocketAddr) -> SendRequest<Full<Bytes>> {
 impl Outcome {
     /// Whether the connection can be used again.
     async fn ask(&self, connection: &mut SendRequest<Full<Bytes>>, number: u64) -> bool {
-        let posted = format!("request {number}").repeat(1 + usize::try_from(number % 7).unwrap());
-        let request = Request::post(format!("/?{number}"))
+        // Those without a body may be sent ahead of their turn.
+        let (method, times) = match number % 2 {
+            0 => (Method::GET, 0),
+            _ => (Method::POST, 1 + usize::try_from(number % 7).unwrap()),
+        };
+        let posted = format!("request {number}").repeat(times);
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/?{number}"))
             .header("host", "localhost")
             .body(Full::from(posted.clone()))
             .unwrap();

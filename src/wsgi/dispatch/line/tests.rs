@@ -15,6 +15,12 @@ struct Chair(u32, usize);
 const THREADS: usize = 3;
 
 impl Seat for Chair {
+    type Letter = ();
+
+    fn next(&mut self) -> Option<Number> {
+        None
+    }
+
     fn worker(&self) -> u32 {
         self.0
     }
@@ -29,7 +35,7 @@ fn line(limit: usize) -> Line<Chair> {
 }
 
 fn enter(line: &mut Line<Chair>) -> Result<Number, ErrorKind> {
-    line.enter(Instant::now(), Waker::noop())
+    line.enter(Instant::now(), Waker::noop(), None)
 }
 
 fn look(line: &mut Line<Chair>, number: Number) -> Option<Result<Chair, ErrorKind>> {
