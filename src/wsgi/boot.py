@@ -1,4 +1,3 @@
-# tower-gateway worker
 import os, sys
 def part(size):
     data = b''

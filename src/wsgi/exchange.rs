@@ -3,7 +3,7 @@
 use std::{error::Error as _, future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 
 use super::{
     body::AnswerBody,
@@ -16,6 +16,7 @@ use super::{
     slot::{Letter, Slot, Unsendable},
     traceback,
     upload::Upload,
+    worker::Worker,
 };
 use crate::{
     Body, BoxError, Error, ErrorKind, Fault,
@@ -26,6 +27,9 @@ use crate::{
     },
     semantics::send_file::SendsFiles,
 };
+
+/// After how many seconds one who was not let in may ask again: the next worker may be free then.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// How many slots are tried with a request that none of them has seen.
 const TRIES: u32 = 3;
@@ -68,6 +72,10 @@ fn refusal(error: Error, version: Version) -> Response<Body> {
         let headers = response.headers_mut();
         headers.insert(header::ALLOW, crate::semantics::max_forwards::ALLOW);
     }
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
     response
 }
 
@@ -102,6 +110,7 @@ where
         Answer::Head(head) => (head, None),
         Answer::File { head, file, body } => (head, Some((file, body))),
         Answer::Exception(text) => {
+            tell_exception(call.slot().worker(), &text);
             call.finish(&shared.dispatch, true);
             return Ok(exception(config, &text, seen));
         }
@@ -228,7 +237,6 @@ fn begin(slot: Slot, upload: Upload, config: &Requests, seen: &mut Seen) -> Call
 /// The application has raised an exception, and did not begin an answer.
 fn exception(config: &Requests, text: &[u8], seen: &mut Seen) -> Response<Body> {
     let text = String::from_utf8_lossy(text);
-    tracing::error!(traceback = %text, "the application raised an exception");
     let page = config.shows_tracebacks.then(|| traceback::page(&text));
     let error = Error::new(ErrorKind::Application).with_source(text);
     let mut response = answer::error(error);
@@ -237,6 +245,11 @@ fn exception(config: &Requests, text: &[u8], seen: &mut Seen) -> Response<Body> 
     }
     seen.failed(ErrorKind::Application, response.status());
     response
+}
+
+fn tell_exception(worker: &Worker, text: &[u8]) {
+    let (worker, pid, text) = (worker.id, worker.pid, String::from_utf8_lossy(text));
+    tracing::error!(worker, pid, traceback = %text, "the application raised an exception");
 }
 
 /// Tells the operator; never what the request held.

@@ -124,6 +124,10 @@
 //!
 //! # Deployment
 //!
+//! A list of processes shows a worker as `python3 -c … tower-gateway worker 3 board:application` (with [`preload`](Builder::preload),
+//! as `… tower-gateway template board:application`, as which it was started), without the arguments of a call that makes the
+//! application.
+//!
 //! The workers dial a Unix socket in a directory of its own in the temporary directory (`TMPDIR`), which only this user can enter and
 //! which is removed with the container. Who dials has to be one of the processes that were started here. Each worker takes
 //! five file descriptors of this process, and one more for each thread after the first.

@@ -30,16 +30,26 @@ use tokio::{
 
 pub(super) use self::{ending::how, interpreter::choose, output::Tail};
 
-/// What `python -c` is given.
+/// What `python -c` is given: as little as can be, since it is in every list of processes.
+///
+/// pipe(7): "POSIX.1 says that writes of less than PIPE_BUF bytes must be atomic", so that one read
+/// gets all of what was written in one.
+const FIRST: &str = "import os;exec(os.read(0,1024))";
+/// What that reads from the tether, with blanks behind it up to so many bytes.
 const BOOT: &str = include_str!("boot.py");
-/// What it reads from the tether, and becomes.
+const BOOT_SIZE: usize = 1024;
+/// What it reads from there, and becomes.
 const WORKER: &str = include_str!("worker.py");
+
+const _: () = assert!(BOOT.len() <= BOOT_SIZE, "boot.py is read by one read");
 
 /// How a process is started.
 #[derive(Debug)]
 pub(super) struct Launch<'a> {
     /// The worker's number, for the log.
     pub(super) worker: u32,
+    /// Its arguments, by which it is known in a list of processes.
+    pub(super) title: Vec<String>,
     pub(super) python: &'a Path,
     pub(super) directory: &'a Path,
     pub(super) env: &'a [(OsString, OsString)],
@@ -104,7 +114,8 @@ pub(super) fn start(launch: &Launch<'_>) -> io::Result<Started> {
         command.env_clear().envs(kept);
     }
     command
-        .args(["-c", BOOT])
+        .args(["-c", FIRST])
+        .args(&launch.title)
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
         .current_dir(launch.directory)
         .process_group(0)
@@ -149,9 +160,10 @@ pub(super) fn start(launch: &Launch<'_>) -> io::Result<Started> {
     })
 }
 
-/// The worker's source and its configuration, each after its length.
+/// What begins, and then the worker's source and its configuration, each after its length.
 fn boot(config: &str) -> Vec<u8> {
-    let mut boot = Vec::new();
+    let mut boot = BOOT.as_bytes().to_vec();
+    boot.resize(BOOT_SIZE, b' ');
     for part in [WORKER, config] {
         boot.extend((part.len() as u32).to_le_bytes());
         boot.extend(part.as_bytes());
@@ -194,8 +206,10 @@ impl Started {
         } = self;
         let tend = async move {
             let booting = async {
+                let (first, rest) = boot.split_at(BOOT_SIZE);
                 // One that ends before it has read everything is seen by its end.
-                stdin.write_all(&boot).await.ok();
+                stdin.write_all(first).await.ok();
+                stdin.write_all(rest).await.ok();
                 tether.set(stdin).ok();
             };
             tokio::pin!(booting);
@@ -246,3 +260,6 @@ impl Drop for Group {
 pub(super) fn absolute(path: &Path) -> io::Result<PathBuf> {
     std::path::absolute(path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ crosses them is described in frames.md; what an application may do and must be g
 quoted where they are obeyed. Standard library only, CPython 3.9 and later; the syntax is older, so that what is older yet
 can be told so.
 
-`python -c` is given boot.py, which reads this text and the configuration from standard input, each after its length, and sets
+`python -c` reads boot.py from standard input, which reads this text and the configuration from there, each after its length, and sets
 three globals: `source` (this text), `__file__` (its name in tracebacks), and `config` (JSON). What then is left of standard input
 is the tether: its other end is the gateway's for as long as that lives.
 """

@@ -424,7 +424,7 @@ async fn quickstart() {
         .wait_for("the application is asked: GET /nothing");
     let log = example.process.log();
     assert!(
-        log.contains("Try, in a browser") && log.contains(": GET /\n"),
+        log.contains("Try, in a browser") && log.contains("asked: GET / "),
         "{log}"
     );
     assert!(!log.contains("asked: GET /static"), "{log}");

@@ -34,7 +34,7 @@ impl Builder {
         self
     }
 
-    /// Keeps the environment variables of this process from the workers: they have `PATH`, `HOME`, `LANG`,
+    /// Keeps the environment variables of this process from the workers: they have `PATH`, `HOME`, `LANG`, `LANGUAGE`,
     /// the `LC_`s, `TZ` and `TMPDIR`, and what is given by [`env`](Self::env). By default they have all.
     ///
     /// For secrets of this process that are not the application's.

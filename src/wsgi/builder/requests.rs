@@ -60,14 +60,27 @@ impl Builder {
     /// What the client takes does not count: neither the time in which its body is waited for, nor
     /// that in which it does not take the answer. Beyond it the client is answered 504 (or is broken
     /// off, if the answer had begun), the stacks of the worker's threads go to the log, and the worker
-    /// is replaced. Raise it for event streams that are quiet for longer.
+    /// is replaced. Raise it for event streams that are quiet for longer; [`Duration::MAX`] is none
+    /// (Gunicorn's 0).
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn timeout(mut self, timeout: Duration) -> Self {
+        assert!(
+            !timeout.is_zero(),
+            "no worker answers in no time: give a timeout of seconds, or Duration::MAX for none"
+        );
         self.requests.timeout = timeout;
         self
     }
 
     /// How many requests may wait for a worker, in the order of their coming. Defaults to 256; the
-    /// next is answered 503 at once. Each costs its head and its spooled body.
+    /// next is answered 503 at once, as every 503 from here with `Retry-After: 1`. With 0, none waits. Each costs its head
+    /// and its spooled body.
+    ///
+    /// Gunicorn's `backlog`, uWSGI's `listen`.
     pub fn queue(mut self, requests: usize) -> Self {
         self.requests.queue = requests;
         self
@@ -127,8 +140,8 @@ impl Builder {
     /// A string that is in each `environ`; may be given more than once. None by default.
     ///
     /// PEP 3333: "a server or gateway **should** attempt to provide [...] a way for the
-    /// application deployer to place variables in `environ`". What a request says by the same name
-    /// wins.
+    /// application deployer to place variables in `environ`". What a request, or PEP 3333, says by
+    /// the same name wins.
     pub fn environ(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.requests.environ.push((name.into(), value.into()));
         self

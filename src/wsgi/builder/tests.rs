@@ -1,56 +1,11 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{panic::catch_unwind, time::Duration};
+
 use super::*;
 
 fn builder() -> Builder {
     Builder::new("app".to_owned())
-}
-
-#[test]
-#[should_panic(expected = "give at least 1")]
-fn no_workers() {
-    let _ = builder().workers(0);
-}
-
-#[test]
-#[should_panic(expected = "begin at 1 or more")]
-fn maybe_no_workers() {
-    let _ = builder().scale(0..=3);
-}
-
-#[test]
-#[should_panic(expected = "give the smaller number first")]
-#[allow(clippy::reversed_empty_ranges)]
-fn more_at_least_than_at_most() {
-    let _ = builder().scale(3..=2);
-}
-
-#[test]
-#[should_panic(expected = "give at least 1")]
-fn no_threads() {
-    let _ = builder().threads(0);
-}
-
-#[test]
-#[should_panic(expected = "give a startup timeout of seconds")]
-fn no_time_to_start() {
-    let _ = builder().startup_timeout(Duration::ZERO);
-}
-
-#[test]
-#[should_panic(expected = "or leave it out")]
-fn no_requests() {
-    let _ = builder().max_requests(0);
-}
-
-#[test]
-#[should_panic(expected = "or leave it out")]
-fn no_lifetime() {
-    let _ = builder().max_lifetime(Duration::ZERO);
-}
-
-#[test]
-#[should_panic(expected = "or leave it out")]
-fn no_memory() {
-    let _ = builder().max_memory(0);
 }
 
 #[test]
@@ -77,4 +32,60 @@ fn to_develop_is_one_worker_that_is_reloaded() {
     assert_eq!(processes.workers, 1..=1);
     assert_eq!(processes.watched, Some(Vec::new()));
     assert_eq!(processes.graceful_timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn what_could_never_work_is_told_to_whoever_wrote_it() {
+    type Says = fn(Builder) -> Builder;
+    let table: [(Says, &str); 9] = [
+        (|builder| builder.workers(0), "zero workers answers nothing"),
+        (|builder| builder.scale(0..=2), "begin at 1 or more"),
+        (
+            #[allow(clippy::reversed_empty_ranges)]
+            |builder| builder.scale(3..=2),
+            "at least 3 and at most 2 workers",
+        ),
+        (|builder| builder.threads(0), "zero threads answers nothing"),
+        (
+            |builder| builder.startup_timeout(Duration::ZERO),
+            "ready in no time",
+        ),
+        (|builder| builder.timeout(Duration::ZERO), "Duration::MAX"),
+        (|builder| builder.max_requests(0), "after zero requests"),
+        (
+            |builder| builder.max_lifetime(Duration::ZERO),
+            "lives for no time",
+        ),
+        (|builder| builder.max_memory(0), "fits into zero bytes"),
+    ];
+    for (says, expected) in table {
+        let panic = catch_unwind(|| says(Builder::new("app".to_owned())));
+        let panic = panic.expect_err(expected);
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let text = text.unwrap();
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_tenth_more_is_a_tenth_more_unless_it_is_said() {
+    let builder = Builder::new("app".to_owned());
+    assert!(builder.processes.requests_bound().is_none());
+    assert!(builder.processes.lifetime_bound().is_none());
+    let seconds = Duration::from_secs;
+    let builder = builder.max_requests(1000).max_lifetime(seconds(3600));
+    assert_eq!(builder.processes.requests_bound().unwrap().jitter, 100);
+    assert_eq!(
+        builder.processes.lifetime_bound().unwrap().jitter,
+        seconds(360)
+    );
+    let builder = builder
+        .max_requests_jitter(7)
+        .max_lifetime_jitter(seconds(8));
+    assert_eq!(builder.processes.requests_bound().unwrap().jitter, 7);
+    assert_eq!(
+        builder.processes.lifetime_bound().unwrap().jitter,
+        seconds(8)
+    );
 }

@@ -200,7 +200,11 @@ impl Supervisor {
                         Some(Body::Child(process)) => process.kill(),
                         Some(Body::Fork(fork)) => self.templates.signal(fork, Signal::KILL),
                         // There is nobody whose end could be seen.
-                        None => return Some(Event::Exited(id)),
+                        None => {
+                            self.templates.forget(id);
+                            self.dispatch.remove(id);
+                            return Some(Event::Exited(id));
+                        }
                     }
                 }
             }

@@ -51,11 +51,12 @@ impl Supervisor {
             .get_or_insert_with(|| SpawnError::exited(&self.plan.application, &how, output));
         let worker = entry.worker.clone();
         self.seen.ended(worker.as_deref(), &how);
-        self.feed(Event::Exited(id));
         if let Some(worker) = worker {
+            // Before another process is started, which may get this number.
             self.known
                 .send_modify(|known| drop(known.remove(&worker.pid)));
         }
+        self.feed(Event::Exited(id));
     }
 
     pub(super) fn dump(&self, id: Id) {

@@ -227,7 +227,7 @@ impl Fleet {
     // ## Starting => Starting
 
     fn spawned(&mut self, id: Id, now: Instant) {
-        let until = now + self.rules.startup_timeout;
+        let until = after(now, self.rules.startup_timeout);
         if let Some(member) = self.member(id)
             && member.state == (State::Starting { until: None })
         {
@@ -299,7 +299,7 @@ impl Fleet {
     // ## (Ready | Leaving) => Draining
 
     fn bye(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
-        let until = now + self.rules.graceful_timeout;
+        let until = after(now, self.rules.graceful_timeout);
         let Some(member) = self.member(id) else {
             return;
         };
@@ -310,7 +310,7 @@ impl Fleet {
     }
 
     fn stuck(&mut self, id: Id, why: Why, now: Instant, out: &mut Vec<Action>) {
-        let until = now + self.rules.graceful_timeout;
+        let until = after(now, self.rules.graceful_timeout);
         let Some(member) = self.member(id).filter(|member| !member.is_starting()) else {
             return;
         };
@@ -371,7 +371,7 @@ impl Fleet {
         }
         self.stage = Stage::Stopping;
         self.coming = None;
-        let until = now + self.rules.graceful_timeout;
+        let until = after(now, self.rules.graceful_timeout);
         for member in &mut self.members {
             match member.state {
                 State::Starting { .. } => kill(member, now, out),
@@ -391,6 +391,12 @@ impl Fleet {
     fn member(&mut self, id: Id) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id)
     }
+}
+
+/// A point in time. A timeout beyond what an [`Instant`] can say (`Duration::MAX`) is none.
+pub(super) fn after(start: Instant, timeout: Duration) -> Instant {
+    const YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    start.checked_add(timeout).unwrap_or(start + YEARS)
 }
 
 /// No more requests go to it, if any did.

@@ -100,12 +100,31 @@ impl Plan {
         config.insert("template".to_owned(), is_template.into());
         Launch {
             worker: id,
+            title: self.title(id, is_template),
             python: &self.python,
             directory: &self.directory,
             env: &self.env,
             clears_env: self.clears_env,
             config: Value::Object(config).to_string(),
         }
+    }
+}
+
+impl Plan {
+    /// By what a process is known where all are listed, which anybody can read: not by what its
+    /// application is made of.
+    fn title(&self, id: u32, is_template: bool) -> Vec<String> {
+        let application = match self.application.split_once('(') {
+            Some((name, _)) => format!("{}(...)", name.trim_end()),
+            None => self.application.clone(),
+        };
+        let mut title = vec!["tower-gateway".to_owned()];
+        match is_template {
+            true => title.push("template".to_owned()),
+            false => title.extend(["worker".to_owned(), id.to_string()]),
+        }
+        title.push(application);
+        title
     }
 }
 

@@ -30,7 +30,7 @@ use super::{
     },
     actor::{Supervisor, Whose},
     crew::Body,
-    fleet::{Event, Id},
+    fleet::{Event, Id, after},
     listener::Who,
 };
 
@@ -82,6 +82,13 @@ impl Templates {
                     None => template.process.kill(),
                 }
             }
+        }
+    }
+
+    /// This one is not to be forked any more.
+    pub(super) fn forget(&mut self, id: Id) {
+        for template in self.all.values_mut() {
+            template.waiting.retain(|waiting| *waiting != id);
         }
     }
 
@@ -143,7 +150,7 @@ impl Supervisor {
         let template = Template {
             generation,
             process,
-            until: Some(Instant::now() + self.startup_timeout),
+            until: Some(after(Instant::now(), self.startup_timeout)),
             link: None,
             waiting: VecDeque::new(),
             asked: Vec::new(),
@@ -231,9 +238,10 @@ impl Supervisor {
         let failure = SpawnError::exited(&self.plan.application, how, output);
         template.failure.get_or_insert(failure);
         self.seen.template_ended(pid, generation, how, is_expected);
+        // Before another process is started, which may get this number.
+        self.known.send_modify(|known| drop(known.remove(&pid)));
         self.give_up_template(number);
         self.templates.all.remove(&number);
-        self.known.send_modify(|known| drop(known.remove(&pid)));
         // Nobody says any more what becomes of its children.
         for (id, entry) in &mut self.crew {
             if let Some(Body::Fork(fork)) = &mut entry.body
@@ -312,3 +320,6 @@ impl Supervisor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

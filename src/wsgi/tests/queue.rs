@@ -41,9 +41,11 @@ async fn no_more_wait_than_may_and_none_longer_than_may() {
         (response.status().as_u16(), error(&response).kind()),
         (503, ErrorKind::QueueFull)
     );
+    assert_eq!(response.headers()["retry-after"], "1");
     for waiting in waiting {
         let response = soon(waiting).await.unwrap();
         assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
         assert_eq!(error(&response).kind(), ErrorKind::QueueTimeout);
     }
     assert_eq!(bench.dispatch.load().waiting, 0);

@@ -150,6 +150,9 @@ async fn an_exception_is_an_event_within_its_request() {
             .find(|line| line.contains("ERROR") && line.contains(words));
         let line = line.unwrap_or_else(|| panic!("{text}"));
         assert!(line.contains("wsgi{method=GET"), "{line}");
+        // Of the event itself, not of its span: that is not seen by who looks at errors only.
+        let (_, event) = line.split_once(words).unwrap();
+        assert!(event.contains(&format!("pid={pid}")), "{line}");
         assert!(text.contains("ValueError: "), "{text}");
     }
     send(&container, Method::GET, "/")

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Action, Coming, Fleet, Stage, State, Why, drain, kill, member::Member};
+use super::{Action, Coming, Fleet, Stage, State, Why, after, drain, kill, member::Member};
 
 /// How long a fleet that stops waits for processes that were sent SIGKILL. What the kernel does not
 /// let go of then (a file system that hangs) is nothing to wait for.
@@ -70,7 +70,7 @@ impl Fleet {
             return;
         }
         self.admit(generation, out);
-        let until = now + self.rules.graceful_timeout;
+        let until = after(now, self.rules.graceful_timeout);
         for member in &mut self.members {
             if member.generation != generation {
                 match member.state {
@@ -172,7 +172,7 @@ impl Fleet {
     /// Lets go of those that are too many: of those that do not serve yet first, and of the
     /// youngest, since an older one has more in its caches.
     fn shrink(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let until = now + self.rules.graceful_timeout;
+        let until = after(now, self.rules.graceful_timeout);
         loop {
             let generation = self.boots_of();
             let of_it = |member: &&mut Member| member.generation == generation && member.counts();
@@ -194,7 +194,7 @@ impl Fleet {
     // ## Leaving => Draining
 
     fn let_leave(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let until = now + self.rules.graceful_timeout;
+        let until = after(now, self.rules.graceful_timeout);
         let serving = self.members.iter().filter(|member| member.serves()).count();
         let mut too_many = serving.saturating_sub(self.target);
         for member in &mut self.members {

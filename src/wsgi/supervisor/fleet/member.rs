@@ -118,7 +118,7 @@ impl Member {
 
     /// When it is too old.
     pub(super) fn expires(&self) -> Option<Instant> {
-        Some(self.ready_since()? + self.max_lifetime?)
+        self.ready_since()?.checked_add(self.max_lifetime?)
     }
 
     /// Whether a thread of it does not come back, though it should have long ago.
@@ -129,7 +129,7 @@ impl Member {
         self.serves()
             && (is_gone_for(facts.lost, REDIAL)
                 // Nobody waits for the answer, and so it is nowhere else noticed when that takes too long.
-                || is_gone_for(facts.abandoned, rules.request_timeout + REDIAL))
+                || is_gone_for(facts.abandoned, rules.request_timeout.saturating_add(REDIAL)))
     }
 
     /// When something is due that concerns it alone.

@@ -48,7 +48,9 @@ impl Rules {
     /// How many processes there are at most, those that are on their way out among them: two
     /// generations, and those that are recycled.
     pub(super) fn most_processes(&self) -> usize {
-        2 * self.max + self.recycled_at_once(self.max)
+        self.max
+            .saturating_mul(2)
+            .saturating_add(self.recycled_at_once(self.max))
     }
 
     /// How many are recycled at a time: a quarter, and at least one.

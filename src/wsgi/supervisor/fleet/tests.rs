@@ -372,3 +372,34 @@ fn the_number_follows_the_work() {
         assert_eq!(look(&mut test, Demand::default()), fewer);
     }
 }
+
+#[test]
+fn no_time_and_no_number_is_too_large() {
+    let ever = Duration::MAX;
+    let bound = Bound {
+        limit: ever,
+        jitter: ever,
+    };
+    let mut test = Test::serving(Rules {
+        max: usize::MAX,
+        startup_timeout: ever,
+        graceful_timeout: ever,
+        request_timeout: ever,
+        max_lifetime: Some(bound),
+        ..rules(2)
+    });
+    let facts = Facts {
+        id: 1,
+        abandoned: Some(test.now),
+        ..Facts::default()
+    };
+    assert_eq!(test.look(facts), []);
+    assert_eq!(
+        test.on(Event::TimedOut(1)),
+        [Dump { id: 1 }, retire(1, Why::TimedOut), spawn(3, 1)]
+    );
+    assert_eq!(test.on(Event::Bye(2)), [retire(2, Why::Asked), spawn(4, 1)]);
+    test.ready(3);
+    test.on(Event::Shutdown);
+    assert!(matches!(test.state(3), Some(State::Draining { .. })));
+}
