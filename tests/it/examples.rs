@@ -411,7 +411,7 @@ async fn quickstart() {
             .get("/")
             .await
             .text()
-            .contains("<li>Why &lt;not>?</li>")
+            .contains("<li>Why &lt;not&gt;?</li>")
     );
     assert_eq!(browser.get("/nothing").await.status, 404);
     let long = "x".repeat(5000);
