@@ -99,8 +99,28 @@ impl Builder {
             queue_timeout: requests.queue_timeout,
         };
         let (dispatch, handle) = supervisor::spawn(&processes, needed).await?;
-        let application = &processes.application;
-        Ok(WsgiContainer::over(requests, dispatch, application, handle))
+        let application = processes.public_name();
+        Ok(WsgiContainer::over(
+            requests,
+            dispatch,
+            &application,
+            handle,
+        ))
+    }
+}
+
+impl Processes {
+    /// By what the application is known in logs and metrics.
+    pub(super) fn public_name(&self) -> String {
+        public_name(&self.application)
+    }
+}
+
+/// The name of an application without what it is made of, which may be a secret.
+pub(super) fn public_name(application: &str) -> String {
+    match application.split_once('(') {
+        Some((name, _)) => format!("{}(...)", name.trim_end()),
+        None => application.to_owned(),
     }
 }
 

@@ -853,7 +853,7 @@ def environment(config):
         'SERVER_SOFTWARE': config['server_software'],
         # "Servers and gateways should support this by allowing an application's deployer to specify name-value pairs to be
         # placed in environ."
-        **config['environ'],
+        **{name: value.encode().decode('latin-1') for name, value in config['environ'].items()},
         'wsgi.version': (1, 0),
         'wsgi.errors': sys.stderr,
         'wsgi.multithread': config['threads'] > 1,

@@ -139,9 +139,10 @@ impl Builder {
 
     /// A string that is in each `environ`; may be given more than once. None by default.
     ///
-    /// PEP 3333: "a server or gateway **should** attempt to provide [...] a way for the
-    /// application deployer to place variables in `environ`". What a request, or PEP 3333, says by
-    /// the same name wins.
+    /// PEP 3333: "Servers and gateways **should** support this by allowing an application's deployer
+    /// to specify name-value pairs to be placed in `environ`." What a request, or PEP 3333, says by
+    /// the same name wins. As in all other values, a character stands for a byte, here of the
+    /// value's UTF-8.
     pub fn environ(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.requests.environ.push((name.into(), value.into()));
         self

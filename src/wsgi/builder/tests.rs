@@ -89,3 +89,10 @@ fn a_tenth_more_is_a_tenth_more_unless_it_is_said() {
         seconds(8)
     );
 }
+
+#[test]
+fn what_an_application_is_made_of_is_nobodys_business() {
+    let name = |application: &str| Builder::new(application.to_owned()).processes.public_name();
+    assert_eq!(name("app:create(\"secret\")"), "app:create(...)");
+    assert_eq!(name("app:application"), "app:application");
+}

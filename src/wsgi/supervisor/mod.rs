@@ -121,7 +121,7 @@ pub(super) async fn spawn(
         desk: back,
         waiting: vec![(0, told)],
         fatal: None,
-        seen: seen::Seen::new(&processes.application),
+        seen: seen::Seen::new(&processes.public_name()),
         background,
         directory: meeting.directory,
     };

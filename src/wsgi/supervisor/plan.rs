@@ -14,7 +14,7 @@ use tokio::net::UnixListener;
 
 use super::super::{
     SpawnError,
-    builder::Processes,
+    builder::{Processes, public_name},
     process::{self, Launch},
 };
 
@@ -114,16 +114,12 @@ impl Plan {
     /// By what a process is known where all are listed, which anybody can read: not by what its
     /// application is made of.
     fn title(&self, id: u32, is_template: bool) -> Vec<String> {
-        let application = match self.application.split_once('(') {
-            Some((name, _)) => format!("{}(...)", name.trim_end()),
-            None => self.application.clone(),
-        };
         let mut title = vec!["tower-gateway".to_owned()];
         match is_template {
             true => title.push("template".to_owned()),
             false => title.extend(["worker".to_owned(), id.to_string()]),
         }
-        title.push(application);
+        title.push(public_name(&self.application));
         title
     }
 }

@@ -138,7 +138,7 @@ fn kind(response: &Response<Body>) -> Option<ErrorKind> {
 
 #[tokio::test]
 async fn an_application_is_told_who_asks_for_what() {
-    let (_app, container) = container(|builder| builder.environ("shop.name", "the shop")).await;
+    let (_app, container) = container(|builder| builder.environ("shop.name", "the café")).await;
     let mut asked = request(Method::PUT, "/environ?a=b", "body");
     asked
         .headers_mut()
@@ -160,7 +160,7 @@ async fn an_application_is_told_who_asks_for_what() {
         ("REMOTE_ADDR", "192.0.2.7"),
         ("REMOTE_PORT", "50000"),
         ("wsgi.url_scheme", "http"),
-        ("shop.name", "the shop"),
+        ("shop.name", "the cafÃ©"),
     ] {
         assert_eq!(environ[name], value, "{name}");
     }
