@@ -110,7 +110,9 @@ impl Call {
     }
 
     fn send_ahead(&mut self) {
-        if let Some((depth, dispatch)) = &self.prefetch {
+        // Nobody is to wait behind an answer that may go on for ever.
+        let prefetch = self.prefetch.as_ref().filter(|_| !self.was_heard);
+        if let Some((depth, dispatch)) = prefetch {
             while self.slot.ahead() < *depth {
                 let Some((number, letter)) = dispatch.ahead() else {
                     break;

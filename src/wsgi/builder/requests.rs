@@ -99,7 +99,9 @@ impl Builder {
     ///
     /// It then goes on to the next without waiting for this process, which is worth it where a request
     /// takes less than a millisecond, and where the two share a core: see the benches. The price is
-    /// fairness: what was sent ahead waits for that one thread, even if another becomes idle. Only
+    /// fairness: what was sent ahead waits for that one thread, even if another becomes idle, and not
+    /// for longer than [`queue_timeout`](Self::queue_timeout): not for applications with answers that
+    /// go on (event streams). Nothing more is sent ahead once an answer has begun. Only
     /// requests that wait in the queue, are safe (`GET`, `HEAD`), have no body, and are no longer
     /// than 8 KiB are sent ahead. A worker that dies, hangs, or is replaced loses none of them: they
     /// go to another. One whose client has left may be worked on for nothing.

@@ -1,6 +1,7 @@
 //! Requests that a worker is sent before their turn.
 
 use http::Method;
+use http_body_util::BodyExt;
 
 use super::support::{Bench, PLAIN, bytes, frame_of, get, soon};
 use crate::wsgi::frame::{self, Kind};
@@ -155,4 +156,27 @@ async fn what_was_sent_to_a_worker_that_retires_is_answered_by_it() {
     assert_eq!(soon(third).await.unwrap().status(), 200);
     let (header, ..) = soon(peer.frame()).await.unwrap();
     assert_eq!(header.kind, Kind::Stop);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_behind_an_answer_that_has_begun() {
+    let bench = bench(1);
+    let mut peer = bench.worker(1);
+    let first = bench.spawn(get("/1"));
+    peer.request().await;
+    peer.say(Kind::Start, 0, 0, PLAIN.as_bytes(), b"a").await;
+    let mut body = soon(first).await.unwrap().into_body();
+    let second = bench.spawn(get("/2"));
+    bench.waiting(1).await;
+    // Whoever reads the answer goes by the line, and leaves it alone.
+    peer.say(Kind::Chunk, 0, 0, b"", b"b").await;
+    let mut read = Vec::new();
+    while read.len() < 2 {
+        let frame = soon(body.frame()).await.unwrap().unwrap();
+        read.extend_from_slice(&frame.into_data().unwrap());
+    }
+    let mut other = bench.worker(2);
+    assert_eq!(other.request().await.environ["PATH_INFO"], "/2");
+    other.answer("200 OK", b"").await;
+    assert_eq!(soon(second).await.unwrap().status(), 200);
 }
