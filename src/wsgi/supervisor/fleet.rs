@@ -220,8 +220,9 @@ impl Fleet {
             };
             [member.due(&self.rules), expires, probation, unkillable]
         });
-        let is_short = self.is_short().then(|| self.backoff.until());
-        dates.flatten().chain(is_short.flatten()).min()
+        let waits = self.is_short() || self.needs_no_proof();
+        let backoff = waits.then(|| self.backoff.until());
+        dates.flatten().chain(backoff.flatten()).min()
     }
 
     // ## Starting => Starting

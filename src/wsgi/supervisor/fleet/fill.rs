@@ -15,9 +15,9 @@ impl Fleet {
         match self.stage {
             Stage::Up => {
                 self.switch(now, out);
+                self.shrink(now, out);
                 self.prove(now);
                 self.recycle_the_old(now);
-                self.shrink(now, out);
                 self.let_leave(now, out);
                 self.fill(now, out);
             }
@@ -138,6 +138,30 @@ impl Fleet {
                 self.backoff.is_ready(since, now);
             }
         }
+        if self.needs_no_proof() && self.backoff.until().is_some_and(|until| now >= until) {
+            self.backoff.reset();
+        }
+    }
+
+    /// Whether boots failed, and nobody is missing any more: the one that did not come up was to
+    /// replace, or to help, and has become one too many. No boot is going to show that boots work, and
+    /// nobody would be recycled until one did.
+    pub(super) fn needs_no_proof(&self) -> bool {
+        self.coming.is_none()
+            && self.backoff.is_failing()
+            && self.counted(self.serving).count() >= self.target
+            && !self
+                .counted(self.serving)
+                .any(|member| self.is_tried(member))
+    }
+
+    /// Whether it is yet to show that boots work again.
+    fn is_tried(&self, member: &Member) -> bool {
+        match member.state {
+            State::Starting { .. } => true,
+            State::Ready { since } => self.backoff.is_on_probation(since),
+            _ => false,
+        }
     }
 
     // ## Ready => Leaving
@@ -169,26 +193,31 @@ impl Fleet {
 
     // ## (Starting | Ready) => (Killed | Draining)
 
-    /// Lets go of those that are too many: of those that do not serve yet first, and of the
-    /// youngest, since an older one has more in its caches.
+    /// Lets go of those that are too many, of the generation that serves and of the one that comes: of
+    /// those that do not serve yet first, and of the youngest, since an older one has more in its caches.
     fn shrink(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let until = after(now, self.rules.graceful_timeout);
-        loop {
-            let generation = self.boots_of();
-            let of_it = |member: &&mut Member| member.generation == generation && member.counts();
-            if self.members.iter_mut().filter(of_it).count() <= self.target {
-                return;
-            }
-            let members = self.members.iter_mut().filter(of_it);
-            let Some(member) = members.max_by_key(|member| (member.is_starting(), member.id))
-            else {
-                return;
-            };
-            match member.state {
-                State::Starting { .. } => kill(member, now, out),
-                _ => drain(member, until, Why::Surplus, out),
+        for generation in [self.serving, self.boots_of()] {
+            while self.counted(generation).count() > self.target {
+                self.let_go_one(generation, now, out);
             }
         }
+    }
+
+    fn let_go_one(&mut self, generation: u32, now: Instant, out: &mut Vec<Action>) {
+        let until = after(now, self.rules.graceful_timeout);
+        let members = self.members.iter_mut();
+        let members = members.filter(|member| member.generation == generation && member.counts());
+        match members.max_by_key(|member| (member.is_starting(), member.id)) {
+            Some(member) if member.is_starting() => kill(member, now, out),
+            Some(member) => drain(member, until, Why::Surplus, out),
+            None => {}
+        }
+    }
+
+    /// Those of a generation that are there to stay.
+    fn counted(&self, generation: u32) -> impl Iterator<Item = &Member> {
+        let members = self.members.iter();
+        members.filter(move |member| member.generation == generation && member.counts())
     }
 
     // ## Leaving => Draining
@@ -215,27 +244,20 @@ impl Fleet {
     /// Whether there is to be one more, as soon as the back-off allows it.
     pub(super) fn is_short(&self) -> bool {
         let generation = self.boots_of();
-        let of_it = || {
-            let members = self.members.iter();
-            members.filter(move |member| member.generation == generation)
-        };
-        let is_failing = self.coming.is_none() && self.backoff.is_failing();
         // One at a time then, and the next when it has lived for a while.
-        let is_tried = |member: &Member| match member.state {
-            State::Starting { .. } => true,
-            State::Ready { since } => self.backoff.is_on_probation(since),
-            _ => false,
-        };
-        let booting = of_it().filter(|member| member.is_starting()).count();
+        let is_failing = self.coming.is_none() && self.backoff.is_failing();
+        let is_tried = || self.counted(generation).any(|member| self.is_tried(member));
+        let booting = self.counted(generation);
+        let booting = booting.filter(|member| member.is_starting()).count();
         let at_once = match self.coming {
             Some(_) if self.serving > 0 => self.rules.boots_of_a_reload(),
             _ => self.rules.boots,
         };
         self.stage == Stage::Up
-            && of_it().filter(|member| member.counts()).count() < self.target
+            && self.counted(generation).count() < self.target
             && self.members.len() < self.rules.most_processes()
             && booting < at_once
-            && !(is_failing && of_it().any(is_tried))
+            && !(is_failing && is_tried())
     }
 
     // ## Backoff => Starting

@@ -72,6 +72,25 @@ fn it_works_on_while_its_replacement_does_not_come_up() {
 }
 
 #[test]
+fn a_boot_that_failed_is_forgotten_when_nobody_is_missing_any_more() {
+    let mut test = Test::serving(recycling(2));
+    test.look(worked(1));
+    test.on(Event::BootFailed(3));
+    // The one that was to be replaced is one too many now, so that nobody is booted who could show
+    // that boots work again.
+    assert_eq!(test.on(Event::Resize(1, 1)), [retire(1, Why::MaxRequests)]);
+    test.on(Event::Exited(1));
+    assert!(test.fleet.is_backing_off());
+    assert_eq!(
+        test.fleet.due(),
+        Some(test.now + Duration::from_millis(100))
+    );
+    assert_eq!(test.after(Duration::from_millis(100)), []);
+    assert!(!test.fleet.is_backing_off());
+    assert_eq!(test.look(worked(2)), [spawn(4, 1)]);
+}
+
+#[test]
 fn nobody_is_recycled_while_somebody_is_missing() {
     let mut test = Test::serving(recycling(2));
     test.on(Event::Exited(2));

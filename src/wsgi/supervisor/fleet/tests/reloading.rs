@@ -145,3 +145,33 @@ fn one_that_was_booting_for_the_old_one_is_let_in_meanwhile() {
     // But nobody else is booted for it.
     assert_eq!(test.on(Event::Exited(2)), [Crashed { id: 2 }]);
 }
+
+#[test]
+fn fewer_in_the_midst_of_a_reload_are_fewer_of_both() {
+    let mut test = Test::serving(rules(3));
+    assert_eq!(test.on(Event::Reload), [spawn(4, 2), spawn(5, 2)]);
+    // Three old ones would be all the processes that there may be for one worker.
+    assert_eq!(
+        test.on(Event::Resize(1, 1)),
+        [
+            retire(3, Why::Surplus),
+            retire(2, Why::Surplus),
+            Kill { id: 5 }
+        ]
+    );
+    assert_eq!(
+        test.on(Event::BootFailed(4)),
+        [
+            Kill { id: 4 },
+            Broken {
+                generation: 2,
+                id: 4
+            }
+        ]
+    );
+    for id in [2, 3, 4, 5] {
+        test.on(Event::Exited(id));
+    }
+    assert_eq!(test.on(Event::Reload), [spawn(6, 3)]);
+    assert_eq!(test.ready(6).last(), Some(&Serving { generation: 3 }));
+}
