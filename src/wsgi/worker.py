@@ -329,15 +329,10 @@ class Answer:
         chunks = result
         known = False
         kind = type(result)
-        if kind is list or kind is tuple:
-            total = 0
-            for chunk in result:
-                total += len(checked(chunk))
-            if total <= PIECE:
-                chunks = result if len(result) == 1 else (b''.join(result),)
-                known = True
-            elif self.head is not None and self.sent is None:
-                self.promise(total)
+        whole = result if kind is list or kind is tuple else None
+        full = self.sent is not None and self.sent == self.length
+        if whole is not None:
+            pass
         elif kind is FileWrapper and self.sent is None:
             # "The actual implementation of any platform-specific file handling must occur after the application returns, and
             # the server or gateway checks to see if a wrapper object was returned."
@@ -346,14 +341,30 @@ class Answer:
                 return self.file(*found)
         elif isinstance(result, (bytes, str)) or not hasattr(kind, '__iter__') and not hasattr(kind, '__getitem__'):
             raise Wrong('the application must return an iterable of bytes, such as [b"..."], not %s' % kind.__name__)
-        elif hasattr(kind, '__len__'):
-            # "If the application does not call the write() callable, and returns an iterable whose len() is 1, then the server
-            # can automatically determine Content-Length by taking the length of the first bytestring yielded"
-            try:
-                known = len(result) == 1
-            except Exception:
-                pass  # "If a call to len(iterable) succeeds": it need not.
-        if self.sent is not None and self.sent == self.length:
+        elif not full:
+            chunks = iter(result)
+            if type(chunks) in ITERATORS:
+                whole = list(chunks)
+            else:
+                chunks = iter(chunks.__next__, ITERATORS)  # It need not be iterable itself.
+            if whole is None and hasattr(kind, '__len__'):
+                # "If the application does not call the write() callable, and returns an iterable whose len() is 1, then the
+                # server can automatically determine Content-Length by taking the length of the first bytestring yielded"
+                try:
+                    known = len(result) == 1
+                except Exception:
+                    pass  # "If a call to len(iterable) succeeds": it need not.
+        if whole is not None:
+            chunks = whole
+            total = 0
+            for chunk in whole:
+                total += len(checked(chunk))
+            if total <= PIECE:
+                chunks = whole if len(whole) == 1 else (b''.join(whole),)
+                known = True
+            elif self.head is not None and self.sent is None:
+                self.promise(total)
+        if full:
             return END, b'', b''
         for chunk in chunks:
             if not checked(chunk):
@@ -419,6 +430,10 @@ class Answer:
             return self.tail(b'')
         self.slot.descriptor = descriptor
         return PASS, self.head, struct.pack('<QQ', offset, min(size, self.length))
+
+
+# What iterates over what is there already, as of Django's HttpResponse: nothing of the application's runs in between.
+ITERATORS = type(iter([])), type(iter(()))
 
 
 def checked(chunk):

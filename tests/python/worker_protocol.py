@@ -286,6 +286,10 @@ class Body:
         events.append('close')
         if self.closing: raise self.closing
 
+class Whole(Body):
+    def __iter__(self):
+        return self.chunks
+
 class Sized(Body):
     def __len__(self):
         return 1
@@ -556,11 +560,19 @@ class Bodies(Case):
     def test_a_known_whole_is_one_frame_with_its_length(self):
         for result, body in [('[b"abc"]', b'abc'), ('(b"abc",)', b'abc'), ('[b"a", b"", b"bc"]', b'abc'), ('[]', b''), ('[b""]', b''),
                              ('()', b''), ('[b"x" * 32768]', b'x' * 32768), ('[b"x" * 32769]', b'x' * 32769),
-                             ('[b"x" * 262144]', b'x' * 262144), ('iter(())', b'')]:
+                             ('[b"x" * 262144]', b'x' * 262144), ('iter(())', b''),
+                             # All of it is there, although it is no list.
+                             ('iter([b"a", b"b"])', b'ab')]:
             with self.subTest(result):
                 answer = self.run_there('start_response("200 OK", [])\nresult = %s' % result)
                 self.assertEqual((answer.kinds, answer.flags, answer.body), ('O', FREE | OVER, body))
                 self.assertEqual(answer.headers, [('Content-Length', str(len(body)))])
+
+    def test_what_iterates_over_a_list_is_a_whole(self):
+        # As Django's HttpResponse.
+        answer = self.run_there('start_response("200 OK", [])\nresult = Whole(b"a", b"b")')
+        self.assertEqual([frame[:2] for frame in answer.frames], [('O', OVER), ('E', FREE)])
+        self.assertEqual((answer.headers, answer.body, self.told()), ([('Content-Length', '2')], b'ab', ['close']))
 
     def test_a_large_whole_goes_in_pieces_with_its_length(self):
         for result, size in ('[b"x" * 1000000]', 1000000), ('[b"x" * 200000] * 5', 1000000), ('(b"x" * 100000 for _ in range(3))', 0):
@@ -594,11 +606,17 @@ class Bodies(Case):
         self.assertEqual(self.told(), ['iter'] + ['next'] * 4 + ['close'])
 
     def test_without_close_the_last_frame_frees(self):
-        answer = self.run_there('start_response("200 OK", [])\nresult = iter([b"a", b"b"])')
+        answer = self.run_there('start_response("200 OK", [])\nresult = map(bytes, [b"a", b"b"])')
         self.assertEqual([(kind, flags) for kind, flags, *_ in answer.frames], [('S', 0), ('C', 0), ('E', OVER | FREE)])
         # That of a generator that has come to its end does nothing.
         answer = self.run_there('start_response("200 OK", [])\nresult = (b for b in [b"a", b"b"])')
         self.assertEqual([(kind, flags) for kind, flags, *_ in answer.frames], [('S', 0), ('C', 0), ('E', OVER | FREE)])
+
+    def test_an_iterator_need_not_be_iterable(self):
+        answer = self.run_there('class Bare:\n left = [b"b", b"a"]\n def __next__(self):\n  if self.left: return self.left.pop()\n'
+                                '  raise StopIteration\nclass Iterable:\n def __iter__(self): return Bare()\n'
+                                'start_response("200 OK", [])\nresult = Iterable()')
+        self.assertEqual((answer.body, answer.flags), (b'ab', FREE | OVER))
 
     def test_a_length_that_is_reached_ends_it(self):
         answer = self.run_there('start_response("200 OK", [("Content-Length", "3")])\nresult = Body(b"abc", b"never")')
