@@ -38,6 +38,8 @@ pub(crate) mod multipart;
 #[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub(crate) mod quiet;
 #[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
+pub(crate) mod seen;
+#[cfg(any(feature = "gateway-proxy", feature = "wsgi"))]
 pub mod spool;
 
 use std::{

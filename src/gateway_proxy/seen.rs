@@ -1,7 +1,6 @@
 //! What an operator sees: a span for each request, and, with the feature `metrics`, numbers of all
 //! of them.
 
-mod body;
 #[cfg(feature = "metrics")]
 mod described;
 #[cfg(feature = "metrics")]
@@ -11,13 +10,7 @@ mod metrics;
 mod metrics;
 mod outcome;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -25,12 +18,12 @@ use tokio::time::Instant;
 use tracing::{Span, field::Empty};
 
 pub(super) use self::metrics::{Open, Requests, Tally};
-use self::{
-    body::{Counting, SeenBody},
-    outcome::Outcome,
-};
+use self::outcome::Outcome;
 use super::{pool::Spent, server::Server, upgrade::Ended};
-use crate::{Body, Error, ErrorKind};
+use crate::{
+    Body, Error, ErrorKind,
+    body::seen::{SeenBody, Sent, Witness, record_time},
+};
 
 /// What is known of one request. It is told when this is dropped, wherever that is: with the
 /// request's future, with the body of its answer, with its tunnel.
@@ -59,14 +52,6 @@ struct Facts {
     /// Whether somebody has asked for the body of the answer.
     is_read: bool,
     tunnel: Option<Open>,
-}
-
-/// Bytes of the request's body.
-#[derive(Debug)]
-enum Sent {
-    Known(u64),
-    /// It is counted while it is read, maybe by another task.
-    Counted(Arc<AtomicU64>),
 }
 
 impl Seen {
@@ -133,11 +118,7 @@ impl Seen {
     {
         match &mut self.0 {
             None => Body::new(body),
-            Some(facts) => {
-                let counted = Arc::default();
-                facts.sent = Sent::Counted(Arc::clone(&counted));
-                Body::new(Counting::new(body, counted))
-            }
+            Some(facts) => facts.sent.count(body),
         }
     }
 
@@ -238,15 +219,6 @@ impl Seen {
     }
 }
 
-impl Sent {
-    fn bytes(&self) -> u64 {
-        match self {
-            Self::Known(bytes) => *bytes,
-            Self::Counted(bytes) => bytes.load(Ordering::Relaxed),
-        }
-    }
-}
-
 impl Facts {
     /// Tells what is known with the head of the answer, so that what happens later is seen with it.
     fn head(&mut self, status: StatusCode) {
@@ -263,12 +235,6 @@ impl Facts {
         record_time(span, "connect_ms", self.spent.connecting);
         record_time(span, "first_byte_ms", self.first_byte);
         span.record("status", status.as_u16());
-    }
-
-    /// The body of the answer has broken off.
-    fn broke_off(&mut self, error: &Error) {
-        self.error = Some(error.kind());
-        self.outcome = Some(Outcome::of_body(error.kind()));
     }
 
     fn tell(&mut self) {
@@ -303,15 +269,31 @@ impl Facts {
     }
 }
 
-impl Drop for Facts {
-    fn drop(&mut self) {
-        self.tell();
+impl Witness for Facts {
+    fn span(&self) -> &Span {
+        &self.span
+    }
+
+    fn asked(&mut self) {
+        self.is_read = true;
+    }
+
+    fn received(&mut self, bytes: u64) {
+        self.received += bytes;
+    }
+
+    fn complete(&mut self) {
+        self.outcome = Some(Outcome::Complete);
+    }
+
+    fn broke_off(&mut self, kind: ErrorKind) {
+        self.error = Some(kind);
+        self.outcome = Some(Outcome::of_body(kind));
     }
 }
 
-fn record_time(span: &Span, field: &str, time: Option<Duration>) {
-    if let Some(time) = time {
-        // In microseconds: what is below is noise.
-        span.record(field, time.as_micros() as f64 / 1e3);
+impl Drop for Facts {
+    fn drop(&mut self) {
+        self.tell();
     }
 }

@@ -1,7 +1,6 @@
 //! What an operator sees of requests: a span for each, and, with the feature `metrics`, numbers of
 //! all of them.
 
-mod body;
 #[cfg(feature = "metrics")]
 mod described;
 #[cfg(feature = "metrics")]
@@ -11,15 +10,7 @@ mod metrics;
 mod metrics;
 mod outcome;
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -27,12 +18,15 @@ use tokio::time::Instant;
 use tracing::{Span, field::Empty};
 
 pub(super) use self::metrics::{Open, Tally};
-use self::{
-    body::{Counting, SeenBody},
-    outcome::Outcome,
-};
+use self::outcome::Outcome;
 use super::worker::Worker;
-use crate::{Body, BoxError, Error, ErrorKind, body::file::FileBody};
+use crate::{
+    Body, Error, ErrorKind,
+    body::{
+        file::FileBody,
+        seen::{SeenBody, Sent, Witness, record_time},
+    },
+};
 
 /// What is known of one request. It is told when this is dropped, wherever that is: with the
 /// request's future, or with the body of its answer.
@@ -63,14 +57,6 @@ struct Facts {
     outcome: Option<Outcome>,
     /// Whether somebody has asked for the body of the answer.
     is_read: bool,
-}
-
-/// Bytes of the request's body.
-#[derive(Debug)]
-enum Sent {
-    Known(u64),
-    /// It is counted while it is read, maybe by another task.
-    Counted(Arc<AtomicU64>),
 }
 
 impl Seen {
@@ -139,11 +125,7 @@ impl Seen {
     {
         match &mut self.0 {
             None => Body::new(body),
-            Some(facts) => {
-                let counted = Arc::default();
-                facts.sent = Sent::Counted(Arc::clone(&counted));
-                Body::new(Counting::new(body, counted))
-            }
+            Some(facts) => facts.sent.count(body),
         }
     }
 
@@ -231,15 +213,6 @@ impl Seen {
     }
 }
 
-impl Sent {
-    fn bytes(&self) -> u64 {
-        match self {
-            Self::Known(bytes) => *bytes,
-            Self::Counted(bytes) => bytes.load(Ordering::Relaxed),
-        }
-    }
-}
-
 impl Facts {
     /// Tells what is known with the head of the answer, so that what happens later is seen with it.
     fn head(&mut self, status: StatusCode) {
@@ -262,12 +235,6 @@ impl Facts {
             span.record("tries", self.tries);
         }
         record_time(span, "wait_ms", self.waited);
-    }
-
-    /// The body of the answer has broken off.
-    fn broke_off(&mut self, kind: ErrorKind) {
-        self.error = Some(kind);
-        self.outcome = Some(Outcome::of_body(kind));
     }
 
     fn tell(&mut self) {
@@ -297,22 +264,31 @@ impl Facts {
     }
 }
 
-impl Drop for Facts {
-    fn drop(&mut self) {
-        self.tell();
+impl Witness for Box<Facts> {
+    fn span(&self) -> &Span {
+        &self.span
+    }
+
+    fn asked(&mut self) {
+        self.is_read = true;
+    }
+
+    fn received(&mut self, bytes: u64) {
+        self.received += bytes;
+    }
+
+    fn complete(&mut self) {
+        self.outcome = Some(Outcome::Complete);
+    }
+
+    fn broke_off(&mut self, kind: ErrorKind) {
+        self.error = Some(kind);
+        self.outcome = Some(Outcome::of_body(kind));
     }
 }
 
-/// What kind of error ended a body: one of this crate, or of the disk.
-fn kind_of(error: &BoxError) -> ErrorKind {
-    error
-        .downcast_ref::<Error>()
-        .map_or(ErrorKind::Io, Error::kind)
-}
-
-fn record_time(span: &Span, field: &str, time: Option<Duration>) {
-    if let Some(time) = time {
-        // In microseconds: what is below is noise.
-        span.record(field, time.as_micros() as f64 / 1e3);
+impl Drop for Facts {
+    fn drop(&mut self) {
+        self.tell();
     }
 }
