@@ -93,6 +93,13 @@ impl Plan {
         })
     }
 
+    /// There are to be so many workers, at most: what is started from now on is told whether it is alone.
+    pub(super) fn resized(&mut self, most: usize) {
+        let is_multiprocess = most > 1;
+        self.config
+            .insert("multiprocess".to_owned(), is_multiprocess.into());
+    }
+
     /// How a worker, or a template, of this number is started.
     pub(super) fn launch(&self, id: u32, is_template: bool) -> Launch<'_> {
         let mut config = self.config.clone();

@@ -55,6 +55,21 @@ fn a_worker_is_told_what_it_reads() {
 }
 
 #[test]
+fn a_worker_is_told_whether_it_is_alone() {
+    let builder = Builder::new("app".to_owned()).workers(1);
+    let mut plan = Plan::new(&builder.processes, &[], Path::new("/socket")).unwrap();
+    let is_multiprocess = |plan: &Plan| {
+        let config: Value = serde_json::from_str(&plan.launch(1, false).config).unwrap();
+        config["multiprocess"].clone()
+    };
+    assert_eq!(is_multiprocess(&plan), false);
+    plan.resized(2);
+    assert_eq!(is_multiprocess(&plan), true);
+    plan.resized(1);
+    assert_eq!(is_multiprocess(&plan), false);
+}
+
+#[test]
 fn a_file_is_no_directory() {
     let builder = Builder::new("app".to_owned()).directory("Cargo.toml");
     let error = Plan::new(&builder.processes, &[], Path::new("/socket")).unwrap_err();
