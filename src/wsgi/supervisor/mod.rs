@@ -69,8 +69,8 @@ pub(super) async fn spawn(
     let (reloads, reload) = mpsc::channel(1);
     if let Some(kind) = processes.reload_signal {
         let mut signals = signal(kind).map_err(|error| {
-            let what = format!("signal {} cannot be waited for", kind.as_raw_value());
-            SpawnError::io(what, error)
+            let why = format!("this signal cannot be waited for: {error}");
+            SpawnError::option("reload_on_signal", kind.as_raw_value(), &why)
         })?;
         let reloads = reloads.clone();
         background.spawn(async move {
