@@ -1,6 +1,7 @@
 //! What one can say of a container.
 
 mod application;
+mod check;
 mod recycling;
 mod reloading;
 mod requests;
@@ -77,7 +78,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the application does not run: see [`SpawnErrorKind`](super::SpawnErrorKind) for the reasons. All that was started is
+    /// If the application does not run, or an option has a value that it cannot have: see
+    /// [`SpawnErrorKind`](super::SpawnErrorKind) for the reasons. All that was started is
     /// stopped then, and nothing is left behind.
     ///
     /// # Cancel safety
@@ -88,6 +90,7 @@ impl Builder {
     ///
     /// If there is no tokio runtime around it, with time and I/O enabled.
     pub async fn spawn(self) -> Result<WsgiContainer, SpawnError> {
+        self.check()?;
         let Self {
             processes,
             requests,

@@ -25,6 +25,8 @@ struct Inner {
 pub enum SpawnErrorKind {
     /// What is to be run is not written as `module:callable`.
     ImportPath,
+    /// An option of the [`Builder`](crate::wsgi::Builder) has a value that it cannot have.
+    Option,
     /// There is no Python interpreter where one was looked for, or it cannot be started.
     Interpreter,
     /// The application could not be imported, or is not callable: see the
@@ -35,7 +37,7 @@ pub enum SpawnErrorKind {
     /// A worker was not ready within the
     /// [startup timeout](crate::wsgi::Builder::startup_timeout).
     Timeout,
-    /// The socket for the workers, its directory, or a file to be read could not be had.
+    /// The socket for the workers, or the application's directory could not be had, or no worker forked.
     Io,
     /// The container was shut down meanwhile.
     ShutDown,
@@ -64,6 +66,12 @@ impl SpawnError {
     pub(super) fn import_path(application: &str, why: &str) -> Self {
         let sentence = format!("the application {application:?} cannot be meant: {why}");
         Inner::new(SpawnErrorKind::ImportPath, sentence).into()
+    }
+
+    /// `said` is shown: nothing that may be a secret.
+    pub(super) fn option(option: &str, said: impl fmt::Debug, why: &str) -> Self {
+        let sentence = format!("the option `{option}` cannot be meant ({said:?}): {why}");
+        Inner::new(SpawnErrorKind::Option, sentence).into()
     }
 
     pub(super) fn interpreter(python: &Path, source: io::Error) -> Self {

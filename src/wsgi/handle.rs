@@ -11,7 +11,7 @@ use super::{
 /// A container that runs: to look at it, and to change it.
 ///
 /// It is one with the [`WsgiContainer`](super::WsgiContainer) that gave it, and with its clones. When the last one of all of
-/// these is dropped, the workers finish what they are at and end, in the background.
+/// these is dropped, and the last request has its answer (its head: an answer that goes on is finished like all that runs), the workers finish what they are at and end, in the background.
 #[derive(Clone, Debug)]
 pub struct Handle {
     front: Arc<Front>,

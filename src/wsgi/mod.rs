@@ -67,8 +67,8 @@
 //! nobody idle wait ([`queue`](Builder::queue), [`queue_timeout`](Builder::queue_timeout)); if there is nobody at all and
 //! the next boot comes too late for them, they are refused at once (503).
 //!
-//! The container lives as long as it, a clone of it, or a [`Handle`] does. Then the workers finish what they are
-//! at and end, in the background; [`Handle::shutdown`] waits for that. A runtime that is shut down kills them.
+//! The container lives as long as it, a clone of it, a [`Handle`], or a request that has not been answered yet does. Then the
+//! workers finish what they are at and end, in the background; [`Handle::shutdown`] waits for that. A runtime that is shut down kills them.
 //!
 //! # Requests and answers
 //!
@@ -88,6 +88,7 @@
 //! | 400, 405, 408, 413, 501 | as those of `GatewayProxy` | the request cannot be served; `TRACE` is 405, `CONNECT` 501 |
 //! | 431 | `RequestHeadTooLarge` | its head is longer than 16 MiB |
 //! | 500 | `Application` | the application raised an exception before its answer began; the traceback is in the log, and nowhere else ([`traceback_page`](Builder::traceback_page)) |
+//! | 500 | `Io` | its body could not be written to a temporary file |
 //! | 502 | `UpstreamReset` | the worker died, or let go of the request |
 //! | 502 | `UpstreamProtocol` | the worker said what it may not |
 //! | 503 | `QueueFull`, `QueueTimeout` | no thread came free |
@@ -129,9 +130,16 @@
 //! as `… tower-gateway template board:application`, as which it was started), without the arguments of a call that makes the
 //! application.
 //!
-//! The workers dial a Unix socket in a directory of its own in the temporary directory (`TMPDIR`), which only this user can enter and
-//! which is removed with the container. Who dials has to be one of the processes that were started here. Each worker takes
-//! five file descriptors of this process, and one more for each thread after the first.
+//! The workers dial a Unix socket in a directory of its own in the temporary directory (`TMPDIR`; in `/tmp`, where that cannot
+//! be written to or its path is too long for a socket), which only this user can enter and which is removed with the container. If
+//! somebody else removes it, as a program that clears `/tmp` of what is old may, it is there again after a second. Whoever does not
+//! dial in that second does not notice; a worker that does ends and is replaced, and a reload of which it is a part fails. Who dials
+//! has to be one of the processes that were started here. Each worker takes five file descriptors of this process, and one more for
+//! each thread after the first.
+//!
+//! If the temporary directory cannot be written to, and `/tmp` neither, [`spawn`](Builder::spawn) is an error. If it is full, what is in
+//! memory goes on: a request whose body is longer than is kept there is 500 (`Io`), and an answer is read no further ahead of
+//! its client than memory goes. [`spool`](Builder::spool) and [`buffering`](Builder::buffering) may be told another directory.
 
 mod body;
 mod builder;

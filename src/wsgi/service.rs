@@ -29,7 +29,7 @@ use crate::{Body, BoxError, body::answer};
 #[derive(Clone, Debug)]
 pub struct WsgiContainer {
     shared: Arc<Shared>,
-    // Not among what requests share: one that lasts does not keep a container.
+    // Not among what requests share: an answer that lasts does not keep a container.
     handle: Handle,
 }
 
@@ -99,11 +99,14 @@ where
         let seen = Seen::new(request.method(), &shared.tally);
         let span = seen.span();
         let exchange = exchange::serve(Arc::clone(shared), request, seen);
-        ResponseFuture(State::Asking(Box::pin(exchange.instrument(span))))
+        ResponseFuture(State::Asking {
+            answer: Box::pin(exchange.instrument(span)),
+            _container: self.handle.clone(),
+        })
     }
 }
 
-/// The response of a [`WsgiContainer`].
+/// The response of a [`WsgiContainer`], which it keeps running.
 ///
 /// # Cancel safety
 ///
@@ -114,8 +117,13 @@ pub struct ResponseFuture(State);
 
 enum State {
     Answered(Option<Box<Response<Body>>>),
-    // The one box of a request: it is a conversation of many steps, written as one.
-    Asking(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+    Asking {
+        // The one box of a request: it is a conversation of many steps, written as one.
+        answer: Pin<Box<dyn Future<Output = Response<Body>> + Send>>,
+        // `oneshot` drops the service before the answer is there: a request is not refused since its
+        // container was the last one.
+        _container: Handle,
+    },
 }
 
 impl Future for ResponseFuture {
@@ -127,7 +135,7 @@ impl Future for ResponseFuture {
                 let response = response.take().expect("not polled after it was ready");
                 Poll::Ready(Ok(*response))
             }
-            State::Asking(future) => future.as_mut().poll(cx).map(Ok),
+            State::Asking { answer, .. } => answer.as_mut().poll(cx).map(Ok),
         }
     }
 }

@@ -9,14 +9,17 @@ impl Builder {
     /// for. Defaults to the directory of this process. A relative one is meant from there.
     ///
     /// Gunicorn's and uWSGI's `chdir`.
+    ///
+    /// If there is no such directory, that is an error of [`spawn`](Self::spawn). So is, here and in all options that
+    /// take a path, one that is empty or has a NUL in it.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.processes.directory = Some(directory.into());
         self
     }
 
     /// One more directory in which modules are looked for, after the [`directory`](Self::directory) and
-    /// before those of the interpreter. None by default; may be given more than once. A relative one is
-    /// meant from the directory of this process.
+    /// before those of the interpreter and of `PYTHONPATH`. None by default; may be given more than once. A relative one is
+    /// meant from the directory of this process. It need not exist.
     ///
     /// Gunicorn's and uWSGI's `pythonpath`.
     pub fn pythonpath(mut self, directory: impl Into<PathBuf>) -> Self {
@@ -26,9 +29,11 @@ impl Builder {
 
     /// An environment variable of the workers, beside those of this process (or in place of the one of
     /// that name): `("DJANGO_SETTINGS_MODULE", "config.settings")`. None by default; may be given more
-    /// than once.
+    /// than once, and the last one of a name counts.
     ///
-    /// Gunicorn's `raw_env`, uWSGI's `env`. For the variables of each request see `environ`.
+    /// Gunicorn's `raw_env`, uWSGI's `env`. For the variables of each request see [`environ`](Self::environ).
+    ///
+    /// A name that is empty or has a `=` in it, and a NUL anywhere, are an error of [`spawn`](Self::spawn).
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.processes.env.push((name.into(), value.into()));
         self
@@ -52,6 +57,8 @@ impl Builder {
     /// interpreter in its place (a wrapper) has to `exec` it.
     ///
     /// uWSGI's `virtualenv`.
+    ///
+    /// If it cannot be started, that is an error of [`spawn`](Self::spawn).
     pub fn python(mut self, interpreter: impl Into<PathBuf>) -> Self {
         self.processes.python = Some(interpreter.into());
         self

@@ -29,7 +29,7 @@ impl Builder {
     }
 
     /// How many requests more than [`max_requests`](Self::max_requests) some workers get, by chance, so that
-    /// they are not all replaced together. Defaults to a tenth of it.
+    /// they are not all replaced together. Defaults to a tenth of it; without it this is nothing.
     ///
     /// Gunicorn's `max_requests_jitter`, uWSGI's `max-requests-delta`.
     pub fn max_requests_jitter(mut self, requests: u64) -> Self {
@@ -56,7 +56,8 @@ impl Builder {
         self
     }
 
-    /// How much longer than [`max_lifetime`](Self::max_lifetime) some workers live, by chance. Defaults to a tenth of it.
+    /// How much longer than [`max_lifetime`](Self::max_lifetime) some workers live, by chance. Defaults to a tenth of it;
+    /// without it this is nothing.
     ///
     /// uWSGI's `max-worker-lifetime-delta`.
     pub fn max_lifetime_jitter(mut self, lifetime: Duration) -> Self {

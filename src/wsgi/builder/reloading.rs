@@ -23,7 +23,9 @@ impl Builder {
     /// Reloads when a file changes: each of these files, and each `*.py` below each of these
     /// directories; without any, below the [`directory`](Self::directory) and each
     /// [`pythonpath`](Self::pythonpath). By default none is watched. A relative one is meant from the
-    /// directory of this process; what is not there may come later. For development.
+    /// directory of this process. What is not there may come later; a warning tells of it at the
+    /// beginning. May be given more than once; where any path is given, only what is given is watched, also with
+    /// [`development`](Self::development). For development.
     ///
     /// Virtual environments, `node_modules`, `__pycache__`, and hidden directories are left out, and
     /// symbolic links to directories not followed. Cost: every half second, the metadata of at most 10,000 files is read; a warning tells if there are more.

@@ -154,9 +154,9 @@ impl Builder {
     /// speak for; may be given more than once. Nobody is trusted by default, and what untrusted
     /// peers say in `X-Forwarded-*` and `Forwarded` is removed.
     ///
-    /// It decides `REMOTE_ADDR`, `wsgi.url_scheme`, `HTTP_HOST` and `SCRIPT_NAME`. A trusted peer
-    /// must itself set or remove each of `X-Forwarded-For`, `-Proto`, `-Host`, `-Prefix` and
-    /// `Forwarded`: what it passes on of a client's, the client chooses. See
+    /// It decides `REMOTE_ADDR`, `wsgi.url_scheme`, `HTTP_HOST` (and by that `SERVER_NAME` and `SERVER_PORT`) and
+    /// `SCRIPT_NAME`. A trusted peer must itself set or remove each of `X-Forwarded-For`, `-Proto`, `-Host`,
+    /// `-Prefix` and `Forwarded`: what it passes on of a client's, the client chooses. See
     /// [`Identity::read`](crate::semantics::forwarded::Identity::read) for how they are read.
     ///
     /// # Errors
@@ -168,7 +168,7 @@ impl Builder {
         Ok(self)
     }
 
-    /// Whether peers on a Unix socket are believed. Defaults to `false`.
+    /// Whether peers on a Unix socket are believed, as those of a [`trust`](Self::trust)ed network are. Defaults to `false`.
     pub fn trust_unix_peers(mut self, trust: bool) -> Self {
         let introduction = &mut self.requests.introduction;
         introduction.trust = introduction.trust.clone().unix_peers(trust);
@@ -186,9 +186,10 @@ impl Builder {
 
     /// The scheme by which clients reach this server: `wsgi.url_scheme`. Defaults to `http`.
     ///
-    /// Say `https` when TLS ends in this process. A request with a [`Scheme`] among its
-    /// extensions has that one. The scheme in the target of a request (HTTP/2's `:scheme`) is
-    /// not used: it is what the client claims, over a plain connection too.
+    /// Say `https` when TLS ends in this process; any other is `http`. A request with a [`Scheme`]
+    /// among its extensions has that one, and one of a [trusted](Self::trust) peer that which the
+    /// peer says. The scheme in the target of a request (HTTP/2's `:scheme`) is not used: it is what
+    /// the client claims, over a plain connection too.
     pub fn scheme(mut self, scheme: Scheme) -> Self {
         self.requests.introduction.scheme = scheme;
         self
@@ -200,7 +201,10 @@ impl Builder {
         self
     }
 
-    /// `SERVER_NAME`. Defaults to the name in `Host`, and `localhost` without one.
+    /// `SERVER_NAME`: the name of a host, or its address (of IPv6: in brackets). Defaults to the name in `Host`, and
+    /// `localhost` without one.
+    ///
+    /// Anything else (an empty one, one with a port) is an error of [`spawn`](Self::spawn).
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.requests.server_name = Some(name.into());
         self

@@ -3,6 +3,7 @@
 use std::{panic::catch_unwind, time::Duration};
 
 use super::*;
+use crate::wsgi::SpawnErrorKind;
 
 fn builder() -> Builder {
     Builder::new("app".to_owned())
@@ -65,6 +66,73 @@ fn what_could_never_work_is_told_to_whoever_wrote_it() {
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         let text = text.unwrap();
         assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_option_that_cannot_be_meant_is_an_error_that_names_it() {
+    type Says = fn(Builder) -> Builder;
+    let table: [(&str, Says, &str); 16] = [
+        ("env", |builder| builder.env("a\0", "1"), r"a\0"),
+        ("env", |builder| builder.env("", "1"), "has a name"),
+        ("env", |builder| builder.env("a=b", "1"), "no `=`"),
+        ("env", |builder| builder.env("a", "secret\0"), "the value"),
+        ("directory", |builder| builder.directory("a\0b"), r"a\0b"),
+        ("directory", |builder| builder.directory(""), "not empty"),
+        ("pythonpath", |builder| builder.pythonpath("a\0"), r"a\0"),
+        ("pythonpath", |builder| builder.pythonpath(""), "not empty"),
+        ("python", |builder| builder.python("a\0"), r"a\0"),
+        ("python", |builder| builder.python(""), "not empty"),
+        (
+            "reload_on_change",
+            |builder| builder.reload_on_change(["a\0"]),
+            r"a\0",
+        ),
+        ("server_name", |builder| builder.server_name(""), "a host"),
+        (
+            "server_name",
+            |builder| builder.server_name("a\0b"),
+            r"a\0b",
+        ),
+        (
+            "server_name",
+            |builder| builder.server_name("a\nb"),
+            r"a\nb",
+        ),
+        (
+            "server_name",
+            |builder| builder.server_name("a.test:80"),
+            "without a port",
+        ),
+        (
+            "server_name",
+            |builder| builder.server_name("::1"),
+            "in brackets",
+        ),
+    ];
+    for (option, says, expected) in table {
+        let error = says(builder()).spawn().await.unwrap_err();
+        assert_eq!(error.kind(), SpawnErrorKind::Option, "{option}: {error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("`{option}`")), "{text}");
+        assert!(text.contains(expected), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_that_nobody_may_handle_is_an_error_that_names_the_option() {
+    let kill = SignalKind::from_raw(rustix::process::Signal::KILL.as_raw());
+    let builder = builder().reload_on_signal(kill);
+    let error = builder.spawn().await.unwrap_err();
+    assert_eq!(error.kind(), SpawnErrorKind::Option, "{error}");
+    assert!(error.to_string().contains("`reload_on_signal`"), "{error}");
+}
+
+#[test]
+fn a_name_of_a_server_is_that_of_a_host() {
+    for name in ["a.test", "localhost", "_", "127.0.0.1", "[::1]"] {
+        assert!(builder().server_name(name).check().is_ok(), "{name}");
     }
 }
 

@@ -10,7 +10,8 @@ impl Builder {
     ///
     /// Python runs on one CPU in each process, so an application that computes wants as many as
     /// there are CPUs. Cost: the memory of the whole application for each, and its connections to
-    /// a database.
+    /// a database. With 1, `wsgi.multiprocess` is false, though two are there for a moment when one is replaced, and though
+    /// there may be more later ([`Handle::resize`](crate::wsgi::Handle::resize)).
     ///
     /// Gunicorn's `workers` (1 by default), uWSGI's `processes`.
     ///
@@ -84,6 +85,10 @@ impl Builder {
     /// workers, or not there in any of them, which few libraries expect. Do not use it on macOS, where
     /// system libraries do not survive a fork.
     ///
+    /// That process is replaced when it is needed and is not there: if it has ended, if it has not forked within the
+    /// [`startup_timeout`](Self::startup_timeout), or does not kill within 5 s whom it was told to
+    /// (somebody has stopped it). Its workers go on.
+    ///
     /// Gunicorn's `preload_app`; the opposite of uWSGI's `lazy-apps`.
     pub fn preload(mut self, preload: bool) -> Self {
         self.processes.preload = preload;
@@ -91,7 +96,8 @@ impl Builder {
     }
 
     /// How long a worker may take from its start until it is ready to work: importing the
-    /// application, most of all. Defaults to 60 seconds.
+    /// application, most of all. Defaults to 60 seconds. With [`preload`](Self::preload), the process that imports it has as
+    /// long, and then each that is forked.
     ///
     /// One that takes longer is killed. What follows is what follows when it fails: see
     /// [`spawn`](Self::spawn) and [`Handle::reload`](crate::wsgi::Handle::reload).

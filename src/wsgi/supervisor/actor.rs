@@ -184,6 +184,7 @@ impl Supervisor {
             }
             Action::Dump { id } => self.dump(id),
             Action::Overdue { id } => {
+                self.templates.give_up_asked(id);
                 let (timeout, application) = (self.startup_timeout, &self.plan.application);
                 if let Some(entry) = self.crew.get_mut(&id) {
                     let error = SpawnError::timeout(application, timeout, entry.output());

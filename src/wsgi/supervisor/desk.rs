@@ -123,6 +123,12 @@ impl Desk {
         end.await.ok();
     }
 
+    /// Whether the end is wished for.
+    #[cfg(test)]
+    pub(in crate::wsgi) fn is_to_end(&self) -> bool {
+        lock(&self.wishes).shutdown
+    }
+
     fn wish(&self, wish: impl FnOnce(&mut Wishes)) {
         let mut wishes = lock(&self.wishes);
         // What is never fulfilled is dropped, and whoever waits for it told so.
@@ -177,10 +183,16 @@ pub(super) fn desk() -> (Front, Back) {
 }
 
 impl Front {
-    /// One that wishes in vain.
+    /// One whose wishes nobody fulfils.
     #[cfg(test)]
     pub(in crate::wsgi) fn alone() -> Self {
-        desk().0
+        Self(Arc::default())
+    }
+
+    /// Where they lie.
+    #[cfg(test)]
+    pub(in crate::wsgi) fn shared(&self) -> Arc<Desk> {
+        Arc::clone(&self.0)
     }
 
     pub(in crate::wsgi) fn desk(&self) -> &Desk {

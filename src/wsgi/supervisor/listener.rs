@@ -5,15 +5,19 @@ use std::{collections::HashMap, io, sync::Arc, time::Duration};
 use serde_json::Value;
 use tokio::{
     io::AsyncReadExt,
-    net::{UnixListener, UnixStream},
+    net::UnixStream,
     sync::{Semaphore, mpsc, watch},
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 
-use super::super::{
-    frame::{HEADER, Header, Kind},
-    slot::Slot,
-    worker::Worker,
+use super::{
+    super::{
+        frame::{HEADER, Header, Kind},
+        slot::Slot,
+        worker::Worker,
+    },
+    actor::LOOK,
+    meeting::Door,
 };
 
 /// How long one who has dialled may take to say what for.
@@ -65,19 +69,24 @@ pub(super) struct About {
 }
 
 /// Lets in those who dial, until it is dropped.
-pub(super) async fn listen(
-    listener: UnixListener,
-    known: Arc<Known>,
-    heard: mpsc::Sender<Opening>,
-) {
+pub(super) async fn listen(mut door: Door, known: Arc<Known>, heard: mpsc::Sender<Opening>) {
     let places = Arc::new(Semaphore::new(HALF_OPEN));
     let mut dials = tokio::task::JoinSet::new();
+    let mut looks = interval(LOOK);
+    let mut is_shut = false;
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
         while dials.try_join_next().is_some() {}
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = door.listener.accept() => accepted,
+            _ = looks.tick() => {
+                reopen(&mut door, &mut is_shut);
+                continue;
+            }
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let (known, heard) = (known.subscribe(), heard.clone());
                 dials.spawn(async move {
@@ -95,6 +104,23 @@ pub(super) async fn listen(
             Err(error) => {
                 tracing::warn!(%error, "workers cannot connect");
                 sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Sees to it that workers find the socket: one look at a file, if all is well.
+fn reopen(door: &mut Door, is_shut: &mut bool) {
+    match door.reopen() {
+        Ok(false) => {}
+        Ok(true) => {
+            *is_shut = false;
+            tracing::warn!("the socket of the workers was removed by somebody, and was made anew");
+        }
+        Err(error) => {
+            // Once, and not every second.
+            if !std::mem::replace(is_shut, true) {
+                tracing::error!(%error, "the socket of the workers was removed by somebody, and cannot be made anew: no worker can boot");
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::ErrorKind;
 impl Supervisor {
     /// Looks at everybody; how soon to look again.
     pub(super) fn look(&mut self) -> Duration {
+        self.give_up_deaf_templates(Instant::now());
         let mut facts = Vec::new();
         for (id, entry) in &mut self.crew {
             if let Some(worker) = &entry.worker {

@@ -10,6 +10,7 @@ pub(super) mod desk;
 pub(super) mod fleet;
 mod listener;
 mod look;
+mod meeting;
 mod memory;
 mod plan;
 mod seen;
@@ -28,7 +29,8 @@ use tokio::{
 use self::{
     actor::Supervisor,
     fleet::{Fleet, Rules},
-    plan::{Meeting, Plan},
+    meeting::Meeting,
+    plan::Plan,
 };
 use super::{SpawnError, builder::Processes, dispatch::Dispatch, handle::Handle};
 
@@ -50,7 +52,7 @@ pub(super) async fn spawn(
     requests: Requests<'_>,
 ) -> Result<(Arc<Dispatch>, Handle), SpawnError> {
     let meeting = Meeting::new()?;
-    let plan = Plan::new(processes, requests.environ, &meeting.socket())?;
+    let plan = Plan::new(processes, requests.environ, meeting.socket())?;
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let rules = Rules {
         min: *processes.workers.start(),
@@ -69,8 +71,8 @@ pub(super) async fn spawn(
     let (reloads, reload) = mpsc::channel(1);
     if let Some(kind) = processes.reload_signal {
         let mut signals = signal(kind).map_err(|error| {
-            let what = format!("signal {} cannot be waited for", kind.as_raw_value());
-            SpawnError::io(what, error)
+            let why = format!("this signal cannot be waited for: {error}");
+            SpawnError::option("reload_on_signal", kind.as_raw_value(), &why)
         })?;
         let reloads = reloads.clone();
         background.spawn(async move {
@@ -85,11 +87,7 @@ pub(super) async fn spawn(
     }
     let known = Arc::new(shared::Sender::default());
     let (heard, openings) = mpsc::channel(16);
-    background.spawn(listener::listen(
-        meeting.listener,
-        Arc::clone(&known),
-        heard,
-    ));
+    background.spawn(listener::listen(meeting.door, Arc::clone(&known), heard));
     let (said, sayings) = mpsc::channel(16);
     let wake = Arc::new(Notify::new());
     let dispatch = Arc::new(Dispatch::new(

@@ -9,8 +9,6 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tempfile::TempDir;
-use tokio::net::UnixListener;
 
 use super::super::{
     SpawnError,
@@ -130,52 +128,6 @@ impl Plan {
         title
     }
 }
-
-/// The socket of the workers, in a directory that nobody else can enter, and that is removed with it.
-#[derive(Debug)]
-pub(super) struct Meeting {
-    pub(super) directory: TempDir,
-    pub(super) listener: UnixListener,
-}
-
-impl Meeting {
-    pub(super) fn new() -> Result<Self, SpawnError> {
-        let places = [std::env::temp_dir(), PathBuf::from("/tmp")];
-        let mut failure = None;
-        for place in places {
-            match Self::at(&place) {
-                Ok(meeting) => return Ok(meeting),
-                // The path is too long for a socket, maybe: 104 or 108 bytes, by system.
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        let error = failure.unwrap_or_else(|| io::ErrorKind::NotFound.into());
-        Err(SpawnError::io(
-            "there is no place for the socket of the workers",
-            error,
-        ))
-    }
-
-    fn at(place: &Path) -> io::Result<Self> {
-        use std::{fs::Permissions, os::unix::fs::PermissionsExt};
-
-        let directory = tempfile::Builder::new()
-            .prefix("wsgi-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(place)?;
-        let listener = UnixListener::bind(directory.path().join(SOCKET))?;
-        Ok(Self {
-            directory,
-            listener,
-        })
-    }
-
-    pub(super) fn socket(&self) -> PathBuf {
-        self.directory.path().join(SOCKET)
-    }
-}
-
-const SOCKET: &str = "socket";
 
 #[cfg(test)]
 mod tests;

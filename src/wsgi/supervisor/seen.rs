@@ -73,6 +73,14 @@ impl Seen {
         );
     }
 
+    pub(super) fn template_is_deaf(&self, pid: u32) {
+        tracing::warn!(
+            application = &*self.application,
+            pid,
+            "template is killed: it does not do what it is told"
+        );
+    }
+
     pub(super) fn template_ended(&self, pid: u32, generation: u32, how: &str, is_expected: bool) {
         let application = &*self.application;
         match is_expected {

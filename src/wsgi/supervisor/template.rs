@@ -30,9 +30,12 @@ use super::{
     },
     actor::{Supervisor, Whose},
     crew::Body,
-    fleet::{Event, Id, after},
+    fleet::{Event, Id, State, after},
     listener::Who,
 };
+
+/// How long a template may take to tell that a child has ended that it was told to kill.
+const DEAF: Duration = Duration::from_secs(5);
 
 /// The templates there are: that of the generation that serves, maybe one of the next, and those of earlier
 /// ones whose children are still at work.
@@ -89,6 +92,15 @@ impl Templates {
     pub(super) fn forget(&mut self, id: Id) {
         for template in self.all.values_mut() {
             template.waiting.retain(|waiting| *waiting != id);
+        }
+    }
+
+    /// The template that was told to fork this one, and has said nothing of it, is of no use.
+    pub(super) fn give_up_asked(&mut self, id: Id) {
+        let mut all = self.all.values_mut();
+        if let Some(template) = all.find(|template| template.asked.contains(&id)) {
+            template.is_stopped = true;
+            template.process.kill();
         }
     }
 
@@ -205,6 +217,34 @@ impl Supervisor {
             let timeout: Duration = self.startup_timeout;
             let failure = SpawnError::timeout(&self.plan.application, timeout, output);
             self.template_failed(number, failure);
+        }
+    }
+
+    /// Gives up those that do not tell in time of the end of a child that they were told to kill:
+    /// they are stopped (SIGSTOP), or hang. Nobody else has waited for such a child, so its number
+    /// is still its own.
+    pub(super) fn give_up_deaf_templates(&mut self, now: Instant) {
+        let mut deaf = Vec::new();
+        for (id, _, state) in self.fleet.states() {
+            if let State::Killed { since } = state
+                && now >= since + DEAF
+                && let Some(entry) = self.crew.get(&id)
+                && let Some(Body::Fork(fork)) = &entry.body
+                && self.templates.all.contains_key(&fork.template)
+            {
+                fork.signal(Signal::KILL);
+                deaf.push((fork.template, entry.output()));
+            }
+        }
+        for (number, output) in deaf {
+            if let Some(template) = self.templates.all.get_mut(&number)
+                && template.failure.is_none()
+            {
+                let how = "has a template that does not do what it is told,";
+                let failure = SpawnError::exited(&self.plan.application, how, output);
+                self.seen.template_is_deaf(template.process.pid);
+                self.template_failed(number, failure);
+            }
         }
     }
 

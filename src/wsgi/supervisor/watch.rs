@@ -3,11 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs::{self, Metadata},
+    io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
+
+use super::super::process;
 
 /// How long it takes until a change is seen, at most.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -39,6 +42,9 @@ pub(super) async fn watch(paths: Vec<PathBuf>, changes: mpsc::Sender<&'static st
             return;
         };
         paths = same;
+        if seen.is_none() {
+            now.tell_what_is_missing();
+        }
         if now.is_cut && !has_warned {
             has_warned = true;
             tracing::warn!(
@@ -63,6 +69,8 @@ struct Seen {
     files: BTreeMap<PathBuf, (Option<SystemTime>, u64)>,
     /// Whether there are more.
     is_cut: bool,
+    /// What was said and cannot be looked at.
+    missing: Vec<(PathBuf, io::Error)>,
 }
 
 impl Seen {
@@ -74,6 +82,15 @@ impl Seen {
         };
         let found = differs(other, self).or_else(|| differs(self, other));
         found.map(|(path, _)| &**path)
+    }
+
+    /// It may come, and it may be a slip of the pen.
+    fn tell_what_is_missing(&self) {
+        for (path, error) in &self.missing {
+            let path = process::absolute(path).unwrap_or_else(|_| path.clone());
+            let path = path.display();
+            tracing::warn!(%path, %error, "what is to be watched for changes is not there yet");
+        }
     }
 
     fn add(&mut self, path: PathBuf, metadata: &Metadata) {
@@ -93,8 +110,7 @@ fn look(paths: &[PathBuf]) -> Seen {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => directories.push(path.clone()),
             Ok(metadata) => seen.add(path.clone(), &metadata),
-            // It may come.
-            Err(_) => {}
+            Err(error) => seen.missing.push((path.clone(), error)),
         }
     }
     let mut entered = 0;

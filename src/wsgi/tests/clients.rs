@@ -1,7 +1,9 @@
 //! Long answers, slow clients, and clients that go.
 
+use http::Request;
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use tower::ServiceExt;
 
 use super::support::*;
 use crate::{
@@ -131,4 +133,28 @@ async fn an_event_is_passed_on_when_it_comes() {
         let next = format!("data: {}\n\n", number + 1);
         peer.say(Chunk, 0, 0, b"", next.as_bytes()).await;
     }
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_container_until_it_is_answered() {
+    let bench = Bench::new();
+    let mut peer = bench.worker(1);
+    let Bench {
+        container, desk, ..
+    } = bench;
+    let (sender, body) = channel();
+    let request = Request::post("/").header("host", "a").body(body).unwrap();
+    let mut asking = Box::pin(container.oneshot(request));
+    // Nobody has the container any more, and the upload goes on.
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    assert!(!desk.is_to_end());
+    drop(sender);
+    let asking = tokio::spawn(asking);
+    peer.request().await;
+    let head = b"200 OK\nContent-Type\ntext/event-stream";
+    peer.say(Start, 0, 0, head, b"data: 1\n\n").await;
+    let response = soon(asking).await.unwrap().unwrap();
+    // An answer that lasts does not keep it.
+    assert!(desk.is_to_end());
+    drop(response);
 }

@@ -7,6 +7,7 @@ mod clients;
 mod endings;
 mod faults;
 mod files;
+mod identity;
 mod queue;
 mod requests;
 mod streaming;

@@ -348,3 +348,19 @@ async fn a_full_body_may_be_of_any_type() {
     worker.answer(PLAIN, b"").await;
     soon(asking).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_body_for_which_there_is_no_place_is_no_fault_of_its_client() {
+    let bench = Bench::with(|config| {
+        config.spool = Spool::new().memory(4).directory("/no/such/directory");
+    });
+    let mut worker = bench.worker(1);
+    let response = bench.send(post("longer than memory")).await;
+    assert_eq!(response.status(), 500);
+    assert_eq!(error(&response).kind(), ErrorKind::Io);
+    // What needs none goes on.
+    let asking = bench.spawn(post("tiny"));
+    assert_eq!(worker.request().await.body, b"tiny");
+    worker.answer(PLAIN, b"").await;
+    assert_eq!(soon(asking).await.unwrap().status(), 200);
+}

@@ -38,7 +38,7 @@ use crate::{
         dispatch::Dispatch,
         frame::{self, HEADER, Header, Kind},
         slot::Slot,
-        supervisor::desk::Front,
+        supervisor::desk::{Desk, Front},
         worker::Worker,
     },
 };
@@ -57,6 +57,7 @@ pub(super) struct Bench {
     pub(super) container: WsgiContainer,
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) wake: Arc<Notify>,
+    pub(super) desk: Arc<Desk>,
 }
 
 impl Bench {
@@ -70,12 +71,15 @@ impl Bench {
         let wake = Arc::new(Notify::new());
         let dispatch = Dispatch::new(config.queue, config.queue_timeout, Arc::clone(&wake));
         let dispatch = Arc::new(dispatch);
-        let handle = Handle::new(Front::alone(), Arc::clone(&dispatch));
+        let front = Front::alone();
+        let desk = front.shared();
+        let handle = Handle::new(front, Arc::clone(&dispatch));
         let container = WsgiContainer::over(config, Arc::clone(&dispatch), "test:app", handle);
         Self {
             container,
             dispatch,
             wake,
+            desk,
         }
     }
 

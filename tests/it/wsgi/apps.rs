@@ -173,6 +173,18 @@ pub async fn gone(pid: u32) {
     }
 }
 
+/// Runs one test in a process of its own, with these variables besides.
+pub fn run_again(test: &str, variables: &[(&str, &str)]) {
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    let again = again.args([test, "--exact"]);
+    let output = again.envs(variables.iter().copied()).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
+    );
+}
+
 pub fn is_alive(pid: u32) -> bool {
     // proc_pid_stat(5): "pid (comm) state …"
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -1,12 +1,16 @@
 #![allow(clippy::unwrap_used)]
 
+use std::path::PathBuf;
+
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, task::JoinSet};
 
-use super::*;
+use super::{super::meeting::Meeting, *};
 
 /// A socket, somebody who listens there, and this process as a worker of two threads.
 struct Test {
+    /// Of the socket.
+    path: PathBuf,
     directory: TempDir,
     known: Arc<Known>,
     heard: mpsc::Receiver<Opening>,
@@ -15,13 +19,15 @@ struct Test {
 
 impl Test {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
+        let meeting = Meeting::new().unwrap();
+        let path = meeting.socket().to_owned();
+        let Meeting { directory, door } = meeting;
         let known = Arc::new(Known::default());
         let (sender, heard) = mpsc::channel(1);
         let mut listening = JoinSet::new();
-        listening.spawn(listen(listener, Arc::clone(&known), sender));
+        listening.spawn(listen(door, Arc::clone(&known), sender));
         Self {
+            path,
             directory,
             known,
             heard,
@@ -37,8 +43,7 @@ impl Test {
     }
 
     async fn dial(&self, bytes: &[u8]) -> UnixStream {
-        let path = self.directory.path().join("socket");
-        let mut stream = UnixStream::connect(path).await.unwrap();
+        let mut stream = UnixStream::connect(&self.path).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         stream
     }
@@ -141,4 +146,20 @@ async fn no_more_are_half_open_than_may_be() {
     let _last = test.dial(&frame(Kind::Bye, 0, "{}")).await;
     assert!(matches!(test.heard.recv().await, Some(Opening::Bye { .. })));
     assert!(before.elapsed() >= OPENING);
+}
+
+#[tokio::test]
+async fn a_socket_that_is_removed_is_soon_there_again() {
+    let mut test = Test::new();
+    test.is_known();
+    std::fs::remove_dir_all(test.directory.path()).unwrap();
+    timeout(Duration::from_secs(20), async {
+        while UnixStream::connect(&test.path).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    let _stream = test.dial(&frame(Kind::Bye, 0, "{}")).await;
+    assert!(matches!(test.heard.recv().await, Some(Opening::Bye { .. })));
 }

@@ -1,30 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
-use std::os::unix::fs::PermissionsExt;
-
 use super::*;
 use crate::wsgi::builder::Builder;
-
-#[tokio::test]
-async fn nobody_else_can_enter_where_workers_meet_and_nothing_is_left_of_it() {
-    let meeting = Meeting::new().unwrap();
-    let directory = meeting.directory.path().to_owned();
-    let mode = directory.metadata().unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
-    assert!(meeting.socket().exists());
-    drop(meeting);
-    assert!(!directory.exists());
-}
-
-#[tokio::test]
-async fn where_a_path_would_be_too_long_for_a_socket_there_is_no_meeting() {
-    let long = tempfile::tempdir().unwrap();
-    let long = long.path().join("x".repeat(100));
-    std::fs::create_dir(&long).unwrap();
-    assert!(Meeting::at(&long).is_err());
-    // Nor anything that is left of the attempt.
-    assert_eq!(long.read_dir().unwrap().count(), 0);
-}
 
 #[test]
 fn a_worker_is_told_what_it_reads() {

@@ -181,6 +181,23 @@ async fn one_that_does_not_come_up_in_time_is_killed_with_all_it_started() {
 }
 
 #[tokio::test]
+async fn one_of_which_a_thread_does_not_come_is_not_ready() {
+    let app = App::new(&format!(
+        "{APP}\n\
+         start = threading.Thread.start\n\
+         def start_one(thread):\n    \
+         if thread.name == 'slot-0':\n        \
+         print('one of two')\n        start(thread)\n\
+         threading.Thread.start = start_one\n"
+    ));
+    let builder = app.builder().workers(1).threads(2);
+    let builder = builder.startup_timeout(Duration::from_secs(2));
+    let error = within(builder.spawn()).await.unwrap_err();
+    assert_eq!(error.kind(), SpawnErrorKind::Timeout);
+    assert_eq!(error.output(), ["one of two"]);
+}
+
+#[tokio::test]
 async fn a_boot_that_is_not_waited_for_any_more_is_stopped() {
     let app = App::new(
         "import os, threading\n\

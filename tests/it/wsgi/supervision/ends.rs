@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use rustix::process::Signal;
+use tower::ServiceExt;
 use tower_gateway::{ErrorKind, wsgi::State};
 
 use super::load::Load;
@@ -74,6 +78,31 @@ async fn when_nobody_has_it_any_more_it_ends_by_itself() {
     for pid in pids {
         gone(pid).await;
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_upload_goes_on_is_answered_though_nobody_has_it_any_more() {
+    let app = App::new(APP);
+    let container = app.builder().workers(1).spawn().await.unwrap();
+    let pid = container.handle().status().workers[0].pid;
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    let pieces = futures_util::stream::once(async {
+        receiver.await.unwrap();
+        Ok::<_, tower_gateway::BoxError>(Frame::data(Bytes::from("the whole of it")))
+    });
+    let body = StreamBody::new(Box::pin(pieces));
+    let request = Request::post("/").header("host", "localhost").body(body);
+    let mut asking = Box::pin(container.oneshot(request.unwrap()));
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    // This runtime has one thread: whoever would end it has his turn.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(is_alive(pid));
+    sender.send(()).unwrap();
+    let response = within(asking).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    gone(pid).await;
 }
 
 #[test]

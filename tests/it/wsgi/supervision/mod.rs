@@ -1,6 +1,7 @@
 //! Workers are started, watched, and replaced.
 
 mod boot;
+mod cleared;
 mod crashes;
 #[cfg(target_os = "linux")]
 mod descriptors;

@@ -194,6 +194,37 @@ async fn one_that_is_stuck_is_killed_by_its_template() {
 }
 
 #[tokio::test]
+async fn one_that_is_stuck_is_killed_though_its_template_is_stopped() {
+    let app = app();
+    let builder = app.builder().workers(1).preload(true);
+    let builder = builder.timeout(std::time::Duration::from_millis(300));
+    let container = builder.spawn().await.unwrap();
+    let template = ask(&container, "/imported").await.pid();
+    let pid = ask(&container, "/").await.pid();
+    kill(template, Signal::STOP);
+    let answer = ask(&container, "/loop").await;
+    assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
+    gone(pid).await;
+    gone(template).await;
+    until(&container, |status| ready(status, 1)).await;
+    assert_ne!(ask(&container, "/imported").await.pid(), template);
+}
+
+#[tokio::test]
+async fn a_template_that_does_not_fork_is_replaced() {
+    let app = app();
+    let builder = app.builder().workers(1).preload(true);
+    let builder = builder.startup_timeout(std::time::Duration::from_secs(2));
+    let container = builder.spawn().await.unwrap();
+    let template = ask(&container, "/imported").await.pid();
+    kill(template, Signal::STOP);
+    container.handle().resize(2);
+    let status = until(&container, |status| ready(status, 2)).await;
+    assert_eq!((status.failed_boots, status.crashes), (1, 0));
+    assert!(!is_alive(template));
+}
+
+#[tokio::test]
 async fn one_that_ends_in_the_midst_of_forking_is_noticed_at_once() {
     let app = App::new(&format!(
         "{APP}\nos.register_at_fork(before=lambda: os._exit(5))\n"

@@ -1,5 +1,7 @@
 //! As many workers as there is work.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use tower_gateway::wsgi::WorkerState;
 
@@ -22,6 +24,29 @@ async fn one_more_is_started_when_requests_wait() {
     assert_eq!((status.target, status.workers.len()), (2, 2));
     drop(writer);
     assert_eq!(request.await.unwrap().status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn one_fewer_is_kept_when_there_was_little_to_do_for_a_minute() {
+    let app = App::new(APP);
+    let builder = app.builder().workers(2);
+    // The clock of this test would kill it before it has ended.
+    let container = builder.graceful_timeout(Duration::MAX).spawn().await;
+    let container = container.unwrap();
+    container.handle().scale(1..=2);
+    until(&container, |status| status.idle == 2).await;
+    tokio::time::pause();
+    let mut seconds = 0;
+    while container.handle().status().target == 2 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        seconds += 1;
+        assert!(seconds < 70);
+    }
+    tokio::time::resume();
+    assert!(seconds >= 60, "{seconds}");
+    let status = until(&container, |status| status.workers.len() == 1).await;
+    assert_eq!((status.crashes, status.killed), (0, 0));
+    assert_eq!(ask(&container, "/").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

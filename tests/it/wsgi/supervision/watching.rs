@@ -5,7 +5,7 @@ use tower_gateway::wsgi::State;
 
 use crate::{
     support::log,
-    wsgi::apps::{APP, App, ask, until, within},
+    wsgi::apps::{APP, App, ask, run_again, until, within},
 };
 
 #[tokio::test]
@@ -26,6 +26,30 @@ async fn a_file_that_changes_makes_a_new_generation() {
     })
     .await;
     assert_eq!(ask(&container, "/").await.body, "new");
+}
+
+#[tokio::test]
+async fn what_is_to_be_watched_and_is_not_there_is_told_once_and_may_come() {
+    let (log, _guard) = log::capture();
+    let app = App::new(APP);
+    let builder = app.builder().workers(1);
+    let late = app.path().join("late.toml");
+    let builder = builder.reload_on_change([app.path().join("app.py"), late.clone()]);
+    let container = builder.spawn().await.unwrap();
+    let words = "what is to be watched for changes is not there yet";
+    let mut looks = tokio::time::interval(std::time::Duration::from_millis(2));
+    within(async {
+        while log.count(words) == 0 {
+            looks.tick().await;
+        }
+    })
+    .await;
+    std::fs::write(&late, "").unwrap();
+    until(&container, |status| status.generation == 2).await;
+    let text = log.text();
+    let told: Vec<_> = text.lines().filter(|line| line.contains(words)).collect();
+    assert_eq!(told.len(), 1, "{text}");
+    assert!(told[0].contains(" WARN ") && told[0].contains("late.toml"));
 }
 
 #[tokio::test]
@@ -59,14 +83,7 @@ async fn variables_are_those_that_are_given() {
     // Only a process that was started with it has it.
     if std::env::var_os(HERE).is_none() {
         let test = "wsgi::supervision::watching::variables_are_those_that_are_given";
-        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-        let again = again.args([test, "--exact"]).env(HERE, "here").output();
-        let output = again.unwrap();
-        let printed = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && printed.contains("1 passed"),
-            "{printed}"
-        );
+        run_again(test, &[(HERE, "here")]);
         return;
     }
     let app = App::new(APP);
