@@ -162,9 +162,6 @@ impl Handle {
     }
 
     /// Lets there be so many workers from now on; 0 counts as 1. What is too many finishes what it is at.
-    ///
-    /// `wsgi.multiprocess` follows in workers that are started from then on; in those that are
-    /// [forked](super::Builder::preload), with the next generation.
     pub fn resize(&self, workers: usize) {
         self.scale(workers..=workers);
     }

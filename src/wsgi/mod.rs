@@ -121,6 +121,7 @@
 //!   of the connection (`Connection`, `Proxy-Authenticate`, …), chunks that are not `bytes` are an exception.
 //! - There is no keep-alive, no header limit, no TLS, and no access log here: those are of the server around it, and of
 //!   `tower_http`'s `TraceLayer`.
+//! - `wsgi.multiprocess` is always true: while one worker is replaced, there are two.
 //! - There are no other kinds of worker: threads or processes. ASGI, gevent, and WebSockets are for a server behind
 //!   `GatewayProxy`.
 //!

@@ -872,7 +872,9 @@ def environment(config):
         'wsgi.version': (1, 0),
         'wsgi.errors': sys.stderr,
         'wsgi.multithread': config['threads'] > 1,
-        'wsgi.multiprocess': config['multiprocess'],
+        # "This value should evaluate true if an equivalent application object may be simultaneously invoked by another
+        # process": while one worker is replaced, there are two.
+        'wsgi.multiprocess': True,
         'wsgi.run_once': False,
         'wsgi.input_terminated': True,
         'wsgi.file_wrapper': FileWrapper,

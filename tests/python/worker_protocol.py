@@ -179,7 +179,7 @@ class Gateway:
         self.listener.settimeout(DEADLINE)
         self.connections = []
         self.config = {'application': application, 'directory': self.directory, 'path': [], 'socket': self.path, 'worker': 3,
-                       'threads': 1, 'multiprocess': True, 'environ': {'app.setting': 'yes'}, 'server_software': 'tower-gateway/1',
+                       'threads': 1, 'environ': {'app.setting': 'yes'}, 'server_software': 'tower-gateway/1',
                        'template': False, 'switch_interval': None, 'tether': True, **config}
         self.process = subprocess.Popen(
             [*command, sys.executable, '-c', BOOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,

@@ -10,8 +10,7 @@ impl Builder {
     ///
     /// Python runs on one CPU in each process, so an application that computes wants as many as
     /// there are CPUs. Cost: the memory of the whole application for each, and its connections to
-    /// a database. With 1, `wsgi.multiprocess` is false, though two are there for a moment when one is replaced
-    /// (Gunicorn says the same, and Werkzeug's debugger needs it).
+    /// a database. Also one alone has another beside it while it is replaced, so `wsgi.multiprocess` is always true.
     ///
     /// Gunicorn's `workers` (1 by default), uWSGI's `processes`.
     ///

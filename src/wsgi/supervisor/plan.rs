@@ -69,7 +69,6 @@ impl Plan {
             ("path", paths.collect::<Result<Vec<_>, _>>()?.into()),
             ("socket", text(socket)?.into()),
             ("threads", processes.threads.into()),
-            ("multiprocess", (*processes.workers.end() > 1).into()),
             ("environ", environ.into()),
             (
                 "server_software",
@@ -89,13 +88,6 @@ impl Plan {
             clears_env: processes.clears_env,
             config,
         })
-    }
-
-    /// There are to be so many workers, at most: what is started from now on is told whether it is alone.
-    pub(super) fn resized(&mut self, most: usize) {
-        let is_multiprocess = most > 1;
-        self.config
-            .insert("multiprocess".to_owned(), is_multiprocess.into());
     }
 
     /// How a worker, or a template, of this number is started.

@@ -11,7 +11,6 @@ impl Supervisor {
         if let Some((min, max)) = wishes.size {
             let (min, max) = (min.max(1), max.max(min).max(1));
             self.scales = min < max;
-            self.plan.resized(max);
             self.seen.resized(min, max);
             self.feed(Event::Resize(min, max));
         }

@@ -51,8 +51,6 @@ def application(environ, start_response):
         body = str(subprocess.Popen(['tail', '-f', '/dev/null']).pid)
     elif path == '/env':
         body = os.environ.get(query, '(none)')
-    elif path == '/environ':
-        body = str(environ.get(query, '(none)'))
     else:
         body = str(os.getpid())
     start_response('200 OK', [('Content-Type', 'text/plain')])

@@ -21,7 +21,6 @@ fn a_worker_is_told_what_it_reads() {
         "socket": "/socket",
         "worker": 7,
         "threads": 3,
-        "multiprocess": true,
         "environ": {"name": "value"},
         "server_software": concat!("tower-gateway/", env!("CARGO_PKG_VERSION")),
         "template": true,
@@ -29,21 +28,6 @@ fn a_worker_is_told_what_it_reads() {
         "tether": true,
     });
     assert_eq!(config, expected);
-}
-
-#[test]
-fn a_worker_is_told_whether_it_is_alone() {
-    let builder = Builder::new("app".to_owned()).workers(1);
-    let mut plan = Plan::new(&builder.processes, &[], Path::new("/socket")).unwrap();
-    let is_multiprocess = |plan: &Plan| {
-        let config: Value = serde_json::from_str(&plan.launch(1, false).config).unwrap();
-        config["multiprocess"].clone()
-    };
-    assert_eq!(is_multiprocess(&plan), false);
-    plan.resized(2);
-    assert_eq!(is_multiprocess(&plan), true);
-    plan.resized(1);
-    assert_eq!(is_multiprocess(&plan), false);
 }
 
 #[test]
