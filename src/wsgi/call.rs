@@ -1,5 +1,6 @@
 //! One request on one slot, from the writing of it until the worker is idle again.
 
+mod ahead;
 mod failure;
 mod finish;
 
@@ -47,7 +48,7 @@ pub(super) struct Call {
     chunk: Option<(Chunk, usize)>,
     /// What that frame says, which counts when all of it is there.
     flags: u8,
-    /// Whether a byte of the worker came.
+    /// Whether a byte of the answer was looked for, and came.
     was_heard: bool,
     is_over: bool,
     is_free: bool,
@@ -100,36 +101,14 @@ impl Call {
         }
     }
 
-    /// Sends the worker up to so many requests of those who wait, behind this one.
-    pub(super) fn prefetch(mut self, depth: usize, dispatch: &Arc<Dispatch>) -> Self {
-        // Where the worker may ask for a body, what comes next on the connection is the body.
-        if depth > 0 && self.upload.inline().is_some() {
-            self.prefetch = Some((depth, Arc::clone(dispatch)));
-        }
-        self
-    }
-
-    fn send_ahead(&mut self) {
-        // Nobody is to wait behind an answer that may go on for ever.
-        let prefetch = self.prefetch.as_ref().filter(|_| !self.was_heard);
-        if let Some((depth, dispatch)) = prefetch {
-            while self.slot.ahead() < *depth {
-                let Some((number, letter)) = dispatch.ahead() else {
-                    break;
-                };
-                self.slot.send_ahead(number, &letter, dispatch);
-            }
-        }
-    }
-
     /// The request's body, which may be sent to another if [nothing was seen](Failure::was_unseen).
     pub(super) fn into_upload(self) -> Upload {
         self.upload
     }
 
-    /// Whether the body is over, with or without its end.
+    /// Whether the body is over, and nothing of it is missing.
     pub(super) fn is_over(&self) -> bool {
-        self.is_over && self.piece.is_empty() && self.unread == 0
+        self.is_over && self.piece.is_empty() && self.unread == 0 && self.broken.is_none()
     }
 
     /// The whole body, if it is here and as long as it was said to be.
@@ -320,7 +299,10 @@ impl Call {
                     self.wants = Some(header.number);
                     continue;
                 }
-                Ok(Ok(header)) => return Poll::Ready(Ok(header)),
+                Ok(Ok(header)) => {
+                    self.was_heard = true;
+                    return Poll::Ready(Ok(header));
+                }
                 Ok(Err(wanted)) => wanted,
                 Err(bad) => return Poll::Ready(Err(self.nonsense(Nonsense::Frame(bad)))),
             };
@@ -341,9 +323,10 @@ impl Call {
         loop {
             match self.slot.poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.send_ahead(),
+                // What is not sent is of the next requests. The worker has to be heard before it
+                // reads them; and if it never does, it may have answered this one.
+                Poll::Ready(Err(_)) | Poll::Pending if self.slot.ahead() > 0 => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broke_off(error))),
-                // This request is sent. The worker has to be heard before it reads the next.
-                Poll::Pending if self.slot.ahead() > 0 => {}
                 Poll::Pending => return self.poll_patience(cx).map(Err),
             }
             let Some(wants) = self.wants else {
@@ -384,7 +367,7 @@ impl Call {
 
     fn ended(&mut self) -> Failure {
         self.slot.lost();
-        let reason = match self.was_heard {
+        let reason = match self.was_heard() {
             false => "the worker closed the connection without an answer",
             true => "the worker closed the connection before the end of its answer",
         };
@@ -404,7 +387,7 @@ impl Call {
         Failure {
             error: Error::new(ErrorKind::UpstreamReset).with_source(error),
             // They may be of the next request, too.
-            was_unseen: is_unread && !self.was_heard && self.slot.ahead() == 0,
+            was_unseen: is_unread && !self.was_heard() && self.slot.ahead() == 0,
         }
     }
 

@@ -88,8 +88,10 @@ impl Slot {
 
     /// It has a request.
     pub(super) fn began(&mut self) {
-        self.0.is_busy = true;
-        self.0.worker.began();
+        self.0.worker.asked();
+        if !mem::replace(&mut self.0.is_busy, true) {
+            self.0.worker.began();
+        }
     }
 
     /// The worker let go of it, or is at odds with what crosses: it dials again, or has exited.
@@ -98,14 +100,15 @@ impl Slot {
         self.0.worker.lost_slot();
     }
 
-    /// It has none any more.
+    /// It has none any more, or goes on with what it was sent ahead.
     pub(super) fn ended(&mut self) {
+        self.0.input.rest();
+        if self.ahead() > 0 {
+            return;
+        }
+        self.0.output.rest();
         if mem::take(&mut self.0.is_busy) {
             self.0.worker.ended();
-        }
-        if self.ahead() == 0 {
-            self.0.input.rest();
-            self.0.output.rest();
         }
     }
 

@@ -176,8 +176,7 @@ impl Output {
 
     fn clear(&mut self) {
         debug_assert!(self.is_empty());
-        self.bytes.clear();
-        self.sent = 0;
+        self.rest();
     }
 }
 
