@@ -9,5 +9,6 @@ mod faults;
 mod files;
 mod queue;
 mod requests;
+mod storm;
 mod streaming;
 mod support;
