@@ -15,8 +15,8 @@ use std::{
 
 use bytes::Bytes;
 
-pub(super) use self::failure::Failure;
 use self::failure::{Break, Nonsense};
+pub(super) use self::failure::{Failure, Reached};
 use super::{
     dispatch::Dispatch,
     frame::{self, HEADER, Header, Kind},
@@ -101,7 +101,7 @@ impl Call {
         }
     }
 
-    /// The request's body, which may be sent to another if [nothing was seen](Failure::was_unseen).
+    /// The request's body, which may be sent to another if [not all was seen](Reached).
     pub(super) fn into_upload(self) -> Upload {
         self.upload
     }
@@ -351,6 +351,9 @@ impl Call {
     /// The client is waited for, and so the worker has nothing to say but that it is gone.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         self.slot.quiet().rest();
+        if !self.slot.bytes().is_empty() {
+            return Poll::Ready(self.nonsense(Nonsense::Unasked));
+        }
         Poll::Ready(match ready!(self.slot.poll_fill(HEADER, cx)) {
             Ok(0) => self.ended(),
             Ok(_) => self.nonsense(Nonsense::Unasked),
@@ -384,10 +387,16 @@ impl Call {
             error.kind(),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
         );
+        // They may be of the next request, too.
+        let is_of_this = is_unread && !self.was_heard() && self.slot.ahead() == 0;
+        let reached = match is_of_this {
+            true if self.slot.is_unsent() => Reached::Nothing,
+            true => Reached::NotAll,
+            false => Reached::MaybeAll,
+        };
         Failure {
             error: Error::new(ErrorKind::UpstreamReset).with_source(error),
-            // They may be of the next request, too.
-            was_unseen: is_unread && !self.was_heard() && self.slot.ahead() == 0,
+            reached,
         }
     }
 

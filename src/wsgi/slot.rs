@@ -165,6 +165,11 @@ impl Slot {
         self.0.ahead.was_sent()
     }
 
+    /// Whether there is something to be sent, and not a byte of it is.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.0.output.is_unsent()
+    }
+
     /// What it is sent next: more of the request's body, or its end.
     pub(super) fn write_data(&mut self, piece: Bytes) {
         self.0.output.data(piece);
