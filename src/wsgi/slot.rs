@@ -31,9 +31,10 @@ use super::{
 use crate::{body::quiet::Quiet, semantics::cgi::Meta};
 
 /// Whether a frame is waited for as a whole before any of it is looked at. Of a longer one, the
-/// second part is read where it is to be.
+/// second part is read where it is to be, if it is more than the two numbers behind a head.
 pub(super) fn is_read_at_once(header: Header) -> bool {
-    HEADER + header.first + header.second <= ROOM
+    let is_short = header.kind == Kind::Pass && header.second <= 16;
+    is_short || HEADER + header.first + header.second <= ROOM
 }
 
 /// A thread of a worker, and the connection to it.

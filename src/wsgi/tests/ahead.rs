@@ -2,8 +2,9 @@
 
 use std::{io::Write, pin::pin, time::Duration};
 
-use http::Method;
-use http_body_util::BodyExt;
+use ::bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
 use tower::ServiceExt;
 
 use super::support::{Bench, PLAIN, Peer, bytes, error, frame_of, get, soon};
@@ -91,6 +92,38 @@ async fn only_what_does_no_harm_is_sent_ahead() {
     soon(second).await.unwrap();
     peer.answer("200 OK", b"").await;
     soon(third).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_long_or_has_a_body_is_not_sent_ahead() {
+    let long = get(&format!("/2?{}", "q".repeat(8 << 10)));
+    let with_body = Request::get("/2").header("host", "a");
+    let with_body = with_body.body(Full::new(Bytes::from("body"))).unwrap();
+    for second in [long.map(|_| Full::default()), with_body] {
+        let bench = bench(4);
+        let mut peer = bench.worker(1);
+        let zeroth = bench.spawn(get("/0"));
+        peer.request().await;
+        let first = bench.spawn(get("/1"));
+        bench.waiting(1).await;
+        let second = bench.spawn(second);
+        bench.waiting(2).await;
+        let third = bench.spawn(get("/3"));
+        bench.waiting(3).await;
+        peer.answer("200 OK", b"").await;
+        soon(zeroth).await.unwrap();
+        // The first has the slot, and nothing was sent behind it: another worker has the second.
+        assert_eq!(peer.request().await.environ["PATH_INFO"], "/1");
+        let mut other = bench.worker(2);
+        assert_eq!(other.request().await.environ["PATH_INFO"], "/2");
+        assert_eq!(other.request().await.environ["PATH_INFO"], "/3");
+        other.write(&[answer("2"), answer("3")].concat()).await;
+        peer.answer("200 OK", b"1").await;
+        for (asking, body) in [(first, "1"), (second, "2"), (third, "3")] {
+            assert_eq!(bytes(soon(asking).await.unwrap()).await, body);
+        }
+        bench.idle(2).await;
+    }
 }
 
 #[tokio::test]
@@ -243,13 +276,16 @@ async fn each_has_its_own_file_wherever_a_read_ends() {
     let (second, third) = (file("/2"), file("/3"));
     // So that what is read at once ends in the midst of the second answer, at each of its bytes.
     let length = 12 + "200 OK".len() + 16;
-    for cut in 0..=length {
+    let cuts = (0..=length).map(|cut| (cut, String::new()));
+    // And with heads that are longer than what is read at once.
+    for (cut, padding) in cuts.chain([(0, format!("\nX\n{}", "x".repeat(40_000)))]) {
         let bench = bench(2);
         let (mut peer, asking) = busy(&bench, 3).await;
         let room = (32 << 10) - 12 - "200 OK".len() - cut;
         peer.answer("200 OK", &vec![b'1'; room]).await;
-        peer.pass("200 OK", &second, 0, 2).await;
-        peer.pass("200 OK", &third, 0, 2).await;
+        let head = format!("200 OK{padding}");
+        peer.pass(&head, &second, 0, 2).await;
+        peer.pass(&head, &third, 0, 2).await;
         let mut bodies = Vec::new();
         for asking in asking {
             bodies.push(bytes(soon(asking).await.unwrap()).await);

@@ -234,7 +234,7 @@ impl Seat for Thread {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     /// One comes, whose request may be sent ahead or not.
     Come(bool),
