@@ -220,7 +220,7 @@ async fn nothing_is_sent_behind_an_answer_that_has_begun() {
     assert_eq!(soon(second).await.unwrap().status(), 200);
 }
 
-/// A slot of worker 1 that is at `/1`, with those up to `last` behind it, which `peer` has read.
+/// A slot of worker 1 that is at `/1`, with those up to `last` behind it, which it has read; and who waits for them.
 async fn busy(
     bench: &Bench,
     last: u32,
@@ -364,7 +364,7 @@ async fn a_worker_that_goes_on_is_busy_all_the_while() {
 async fn who_was_sent_ahead_has_the_time_of_the_queue_and_then_his_own() {
     let bench = Bench::with(|config| {
         config.prefetch = 1;
-        config.timeout = Duration::from_millis(300);
+        config.timeout = Duration::from_secs(1);
         config.queue_timeout = Duration::from_secs(60);
     });
     let (mut peer, mut asking) = busy(&bench, 2).await;
@@ -379,7 +379,7 @@ async fn who_was_sent_ahead_has_the_time_of_the_queue_and_then_his_own() {
 
     let bench = Bench::with(|config| {
         config.prefetch = 2;
-        config.queue_timeout = Duration::from_millis(300);
+        config.queue_timeout = Duration::from_secs(1);
     });
     let (mut peer, mut asking) = busy(&bench, 2).await;
     let second = soon(asking.remove(1)).await.unwrap();
