@@ -1,5 +1,6 @@
 //! One request on one slot, from the writing of it until the worker is idle again.
 
+mod ahead;
 mod failure;
 mod finish;
 
@@ -14,8 +15,8 @@ use std::{
 
 use bytes::Bytes;
 
-pub(super) use self::failure::Failure;
 use self::failure::{Break, Nonsense};
+pub(super) use self::failure::{Failure, Reached};
 use super::{
     dispatch::Dispatch,
     frame::{self, HEADER, Header, Kind},
@@ -47,7 +48,7 @@ pub(super) struct Call {
     chunk: Option<(Chunk, usize)>,
     /// What that frame says, which counts when all of it is there.
     flags: u8,
-    /// Whether a byte of the worker came.
+    /// Whether a byte of the answer was looked for, and came.
     was_heard: bool,
     is_over: bool,
     is_free: bool,
@@ -100,36 +101,14 @@ impl Call {
         }
     }
 
-    /// Sends the worker up to so many requests of those who wait, behind this one.
-    pub(super) fn prefetch(mut self, depth: usize, dispatch: &Arc<Dispatch>) -> Self {
-        // Where the worker may ask for a body, what comes next on the connection is the body.
-        if depth > 0 && self.upload.inline().is_some() {
-            self.prefetch = Some((depth, Arc::clone(dispatch)));
-        }
-        self
-    }
-
-    fn send_ahead(&mut self) {
-        // Nobody is to wait behind an answer that may go on for ever.
-        let prefetch = self.prefetch.as_ref().filter(|_| !self.was_heard);
-        if let Some((depth, dispatch)) = prefetch {
-            while self.slot.ahead() < *depth {
-                let Some((number, letter)) = dispatch.ahead() else {
-                    break;
-                };
-                self.slot.send_ahead(number, &letter, dispatch);
-            }
-        }
-    }
-
-    /// The request's body, which may be sent to another if [nothing was seen](Failure::was_unseen).
+    /// The request's body, which may be sent to another if [not all was seen](Reached).
     pub(super) fn into_upload(self) -> Upload {
         self.upload
     }
 
-    /// Whether the body is over, with or without its end.
+    /// Whether the body is over, and nothing of it is missing.
     pub(super) fn is_over(&self) -> bool {
-        self.is_over && self.piece.is_empty() && self.unread == 0
+        self.is_over && self.piece.is_empty() && self.unread == 0 && self.broken.is_none()
     }
 
     /// The whole body, if it is here and as long as it was said to be.
@@ -320,7 +299,10 @@ impl Call {
                     self.wants = Some(header.number);
                     continue;
                 }
-                Ok(Ok(header)) => return Poll::Ready(Ok(header)),
+                Ok(Ok(header)) => {
+                    self.was_heard = true;
+                    return Poll::Ready(Ok(header));
+                }
                 Ok(Err(wanted)) => wanted,
                 Err(bad) => return Poll::Ready(Err(self.nonsense(Nonsense::Frame(bad)))),
             };
@@ -341,9 +323,10 @@ impl Call {
         loop {
             match self.slot.poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.send_ahead(),
+                // What is not sent is of the next requests. The worker has to be heard before it
+                // reads them; and if it never does, it may have answered this one.
+                Poll::Ready(Err(_)) | Poll::Pending if self.slot.ahead() > 0 => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broke_off(error))),
-                // This request is sent. The worker has to be heard before it reads the next.
-                Poll::Pending if self.slot.ahead() > 0 => {}
                 Poll::Pending => return self.poll_patience(cx).map(Err),
             }
             let Some(wants) = self.wants else {
@@ -368,6 +351,9 @@ impl Call {
     /// The client is waited for, and so the worker has nothing to say but that it is gone.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         self.slot.quiet().rest();
+        if !self.slot.bytes().is_empty() {
+            return Poll::Ready(self.nonsense(Nonsense::Unasked));
+        }
         Poll::Ready(match ready!(self.slot.poll_fill(HEADER, cx)) {
             Ok(0) => self.ended(),
             Ok(_) => self.nonsense(Nonsense::Unasked),
@@ -384,7 +370,7 @@ impl Call {
 
     fn ended(&mut self) -> Failure {
         self.slot.lost();
-        let reason = match self.was_heard {
+        let reason = match self.was_heard() {
             false => "the worker closed the connection without an answer",
             true => "the worker closed the connection before the end of its answer",
         };
@@ -401,10 +387,16 @@ impl Call {
             error.kind(),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
         );
+        // They may be of the next request, too.
+        let is_of_this = is_unread && !self.was_heard() && self.slot.ahead() == 0;
+        let reached = match is_of_this {
+            true if self.slot.is_unsent() => Reached::Nothing,
+            true => Reached::NotAll,
+            false => Reached::MaybeAll,
+        };
         Failure {
             error: Error::new(ErrorKind::UpstreamReset).with_source(error),
-            // They may be of the next request, too.
-            was_unseen: is_unread && !self.was_heard && self.slot.ahead() == 0,
+            reached,
         }
     }
 

@@ -76,10 +76,10 @@ impl Dispatch {
         }
     }
 
-    /// The request of the one who waits longest, which is to be sent to a worker behind what it is
-    /// at; what the worker then says of it is his.
-    pub(super) fn ahead(&self) -> Option<(Number, Letter)> {
-        self.line().ahead()
+    /// The request of the one who waits longest, which is to be sent to this worker behind what it is
+    /// at; what the worker then says of it is his. None for one that is to get no more.
+    pub(super) fn ahead(&self, worker: u32) -> Option<(Number, Letter)> {
+        self.line().ahead(worker)
     }
 
     /// What was sent ahead will not be answered there.

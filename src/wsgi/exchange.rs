@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use super::{
     body::AnswerBody,
     builder::Requests,
-    call::{Answer, Call, Failure},
+    call::{Answer, Call, Failure, Reached},
     request::{Head, bad_request},
     response::{self, Told},
     seen::Seen,
@@ -31,7 +31,8 @@ use crate::{
 /// After how many seconds one who was not let in may ask again: the next worker may be free then.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// How many slots are tried with a request that none of them has seen.
+/// How many slots are tried with a request that none of them has seen the whole of. Those that were
+/// closed before are not among them: all threads of a worker that died may be in the way.
 const TRIES: u32 = 3;
 
 /// Has a request answered. Dropped before its end, it gives up its place in the queue, or closes the
@@ -188,9 +189,8 @@ async fn ask(
     seen: &mut Seen,
 ) -> Result<(Call, Answer), Error> {
     let config = &shared.config;
-    let mut tries = 0;
+    let mut tries = 1;
     loop {
-        tries += 1;
         let may_be_sent_ahead = config.prefetch > 0 && head.is_safe() && upload.is_empty();
         let letter = || match may_be_sent_ahead {
             true => Letter::write(&head.meta(config)),
@@ -217,9 +217,10 @@ async fn ask(
                 return Ok((call, answer));
             }
             Err(Failure {
-                was_unseen: true,
+                reached: reached @ (Reached::Nothing | Reached::NotAll),
                 error,
             }) if tries < TRIES => {
+                tries += u32::from(reached == Reached::NotAll);
                 let worker = call.slot().worker();
                 tracing::debug!(worker = worker.id, reason = %error, "a worker did not see a request, and another is asked");
                 upload = call.into_upload();

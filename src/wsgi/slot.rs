@@ -31,9 +31,10 @@ use super::{
 use crate::{body::quiet::Quiet, semantics::cgi::Meta};
 
 /// Whether a frame is waited for as a whole before any of it is looked at. Of a longer one, the
-/// second part is read where it is to be.
+/// second part is read where it is to be, if it is more than the two numbers behind a head.
 pub(super) fn is_read_at_once(header: Header) -> bool {
-    HEADER + header.first + header.second <= ROOM
+    let is_short = header.kind == Kind::Pass && header.second <= 16;
+    is_short || HEADER + header.first + header.second <= ROOM
 }
 
 /// A thread of a worker, and the connection to it.
@@ -88,8 +89,10 @@ impl Slot {
 
     /// It has a request.
     pub(super) fn began(&mut self) {
-        self.0.is_busy = true;
-        self.0.worker.began();
+        self.0.worker.asked();
+        if !mem::replace(&mut self.0.is_busy, true) {
+            self.0.worker.began();
+        }
     }
 
     /// The worker let go of it, or is at odds with what crosses: it dials again, or has exited.
@@ -98,14 +101,15 @@ impl Slot {
         self.0.worker.lost_slot();
     }
 
-    /// It has none any more.
+    /// It has none any more, or goes on with what it was sent ahead.
     pub(super) fn ended(&mut self) {
+        self.0.input.rest();
+        if self.ahead() > 0 {
+            return;
+        }
+        self.0.output.rest();
         if mem::take(&mut self.0.is_busy) {
             self.0.worker.ended();
-        }
-        if self.ahead() == 0 {
-            self.0.input.rest();
-            self.0.output.rest();
         }
     }
 
@@ -160,6 +164,11 @@ impl Slot {
     /// Whether the request that it is to have was sent.
     pub(super) fn was_sent(&self) -> bool {
         self.0.ahead.was_sent()
+    }
+
+    /// Whether there is something to be sent, and not a byte of it is.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.0.output.is_unsent()
     }
 
     /// What it is sent next: more of the request's body, or its end.

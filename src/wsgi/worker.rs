@@ -46,9 +46,13 @@ impl Worker {
         }
     }
 
-    /// A slot of it works on a request.
-    pub(super) fn began(&self) {
+    /// It was sent a request, the answer to which is waited for.
+    pub(super) fn asked(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A slot of it that was idle works.
+    pub(super) fn began(&self) {
         self.busy.fetch_add(1, Ordering::Relaxed);
     }
 

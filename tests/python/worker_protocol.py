@@ -1052,6 +1052,32 @@ class Aborts(Case):
                 self.connection.sock.sendall(one[len(data) % len(one):])
                 self.assertEqual(Answer(self.connection).body, b'hello')
 
+    def test_as_much_as_may_be_sent_ahead_is_answered_in_its_order(self):
+        code = 'start_response("200 OK", [])\nresult = [env["PATH_INFO"].encode() + env.get("HTTP_N", "").encode()]'
+        for step in 1 << 20, 50000, 4099:
+            data = b''
+            for number in range(17):  # The one it is at, and sixteen of 8 KiB: more than is received at once.
+                names = {'HTTP_N': str(number), 'HTTP_X%d' % (number % 5): 'x' * 8000}
+                data += self.connection.request('/run', 'POST' if number == 0 else 'GET', QUERY_STRING=query(code), **names)
+            for at in range(0, len(data), step):
+                self.connection.sock.sendall(data[at:at + step])
+            for number in range(17):
+                self.assertEqual(Answer(self.connection).body, b'/run%d' % number)
+
+    def test_what_it_has_not_begun_at_the_end_it_never_begins(self):
+        begin = query('events.append("begun")\nresult = hello(environ, start_response)')
+        for code in ('def result():\n while True: yield b"x" * 1000\nstart_response("200 OK", [])\nresult = result()',
+                     'write = start_response("200 OK", [])\nwhile True: write(b"x" * 1000)'):
+            for at_once in True, False:
+                first = self.connection.request('/run', QUERY_STRING=query(code))
+                others = b''.join(self.connection.request('/run', QUERY_STRING=begin, HTTP_N='x') for _ in range(3))
+                self.connection.sock.sendall(first + others if at_once else first)
+                self.connection.frame()
+                if not at_once:
+                    self.connection.sock.sendall(others)
+                self.redial()
+                self.assertEqual(self.told(), [])
+
     def test_at_rest_and_in_the_midst_of_a_request(self):
         data = self.connection.request()
         for size in 0, 5, 12, 30, len(data) - 1:

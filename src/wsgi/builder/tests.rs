@@ -36,6 +36,13 @@ fn to_develop_is_one_worker_that_is_reloaded() {
 }
 
 #[test]
+fn no_more_than_sixteen_are_sent_ahead() {
+    let prefetch = |requests| builder().prefetch(requests).requests.prefetch;
+    assert_eq!(builder().requests.prefetch, 0);
+    assert_eq!([3, 16, 17, usize::MAX].map(prefetch), [3, 16, 16, 16]);
+}
+
+#[test]
 fn what_could_never_work_is_told_to_whoever_wrote_it() {
     type Says = fn(Builder) -> Builder;
     let table: [(Says, &str); 9] = [

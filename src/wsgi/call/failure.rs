@@ -21,15 +21,23 @@ pub(super) enum Break {
 #[derive(Debug)]
 pub(in crate::wsgi) struct Failure {
     pub(in crate::wsgi) error: Error,
-    /// Whether the worker cannot have seen the request as a whole, so that another may have it.
-    pub(in crate::wsgi) was_unseen: bool,
+    pub(in crate::wsgi) reached: Reached,
+}
+
+/// How much of the request the worker can have seen. If it was not all of it, another may have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::wsgi) enum Reached {
+    /// Its connection was closed already.
+    Nothing,
+    NotAll,
+    MaybeAll,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self {
             error,
-            was_unseen: false,
+            reached: Reached::MaybeAll,
         }
     }
 }

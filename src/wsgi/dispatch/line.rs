@@ -148,9 +148,12 @@ impl<S: Seat> Line<S> {
         Ok(number)
     }
 
-    /// What a worker is to be sent ahead: the request of the one who waits longest, who waits for
-    /// this worker's slot from now on.
-    pub(super) fn ahead(&mut self) -> Option<(Number, S::Letter)> {
+    /// What this worker is to be sent ahead: the request of the one who waits longest, who waits for
+    /// one slot of it from now on.
+    pub(super) fn ahead(&mut self, worker: u32) -> Option<(Number, S::Letter)> {
+        if crew_of(&mut self.crews, worker).is_none_or(|crew| crew.retires) {
+            return None;
+        }
         // Nobody is overtaken, not even by what can be sent.
         let letter = self.waiting.front_mut()?.letter.take()?;
         let waiter = self.waiting.pop_front()?;

@@ -9,8 +9,9 @@ use crate::wsgi::dispatch::{Dispatch, Number};
 
 /// Who waits for what a worker was sent ahead, in its order.
 ///
-/// Dropped with the connection, it has them wait as before: a worker that is at one request has not
-/// begun with the next.
+/// Dropped with the connection, it has them wait as before. A worker that is at one request has not
+/// begun with the next, but it may have come to the next unheard: that one is then worked on twice,
+/// which does no harm to those that may be sent ahead.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     numbers: VecDeque<Number>,

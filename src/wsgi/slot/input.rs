@@ -68,6 +68,9 @@ impl Input {
     /// Reads what is there, of something that is `length` bytes long. What is only announced takes
     /// no memory.
     ///
+    /// What came with a descriptor is read to its end before anything else: behind it may be an
+    /// answer that has one of its own.
+    ///
     /// Never returns `Ok(0)` but at the end.
     pub(super) fn fill(&mut self, stream: &UnixStream, length: usize) -> io::Result<usize> {
         if self.buffer.len() - self.start < length && self.start > 0 {
@@ -79,7 +82,12 @@ impl Input {
             let longer = length.min(2 * self.buffer.len()).max(self.end + ROOM);
             self.buffer.resize(longer, 0);
         }
-        let read = receive(stream, &mut self.buffer[self.end..], &mut self.descriptor)?;
+        let end = match self.descriptor {
+            Some(_) => self.buffer.len().min(self.start + length),
+            None => self.buffer.len(),
+        };
+        let buffer = &mut self.buffer[self.end..end];
+        let read = receive(stream, buffer, &mut self.descriptor)?;
         self.end += read;
         Ok(read)
     }

@@ -120,6 +120,10 @@ impl Output {
         self.sent == self.bytes.len() && self.tail.is_empty() && self.file.is_none()
     }
 
+    pub(super) fn is_unsent(&self) -> bool {
+        self.sent == 0 && !self.is_empty()
+    }
+
     /// Gives back what a long request took.
     pub(super) fn rest(&mut self) {
         self.bytes.clear();
@@ -176,8 +180,7 @@ impl Output {
 
     fn clear(&mut self) {
         debug_assert!(self.is_empty());
-        self.bytes.clear();
-        self.sent = 0;
+        self.rest();
     }
 }
 

@@ -370,3 +370,32 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn what_fails_with_a_piece_of_its_body_is_broken_off() {
+    for (kind, flags) in [
+        (Chunk, FAILED | OVER | FREE),
+        (Start, FAILED | OVER | FREE),
+        (Start, SHORT | OVER | FREE),
+        (One, FAILED | FREE),
+    ] {
+        let bench = Bench::new();
+        let mut peer = bench.worker(1);
+        let asking = bench.spawn(get("/"));
+        peer.request().await;
+        if kind == Chunk {
+            peer.say(Start, 0, 0, PLAIN.as_bytes(), b"").await;
+            peer.say(kind, flags, 0, b"", b"piece").await;
+        } else {
+            peer.say(kind, flags, 0, PLAIN.as_bytes(), b"piece").await;
+        }
+        let response = soon(asking).await.unwrap();
+        let broken = read(response).await;
+        assert_eq!(
+            broken,
+            (b"piece".to_vec(), Some(ErrorKind::Application)),
+            "{kind:?}"
+        );
+        bench.idle(1).await;
+    }
+}

@@ -12,7 +12,7 @@ use crate::{
     wsgi::{
         frame::{
             FREE,
-            Kind::{End, Exception, One, Start},
+            Kind::{Chunk, End, Exception, One, Start},
             OVER,
         },
         worker,
@@ -142,5 +142,37 @@ async fn what_is_for_a_gateway_is_not_for_the_client() {
         let headers = soon(asking).await.unwrap().into_parts().0.headers;
         assert_eq!(headers.contains_key("x-accel-redirect"), sends.is_some());
         assert_eq!(headers.len(), usize::from(sends.is_some()));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_that_goes_on_lets_the_next_wait_for_its_thread() {
+    for (method, status) in [(Method::HEAD, "200 OK"), (Method::GET, "204 No Content")] {
+        let bench = Bench::with(|config| config.prefetch = 1);
+        let mut peer = bench.worker(1);
+        let zeroth = bench.spawn(get("/0"));
+        peer.request().await;
+        let mut first = get("/1");
+        *first.method_mut() = method;
+        let first = bench.spawn(first);
+        bench.waiting(1).await;
+        let second = bench.spawn(get("/2"));
+        bench.waiting(2).await;
+        peer.answer("200 OK", b"").await;
+        soon(zeroth).await.unwrap();
+        peer.request().await;
+        peer.request().await;
+        // Its client has all of it; the worker is not done.
+        peer.say(Start, 0, 0, status.as_bytes(), b"").await;
+        assert_eq!(bytes(soon(first).await.unwrap()).await, "");
+        peer.say(Chunk, 0, 0, b"", b"what nobody wants").await;
+        peer.say(End, OVER, 0, b"", b"").await;
+        assert_eq!((bench.dispatch.load().waiting, peer.worker.busy()), (1, 1));
+        let mut said = frame_of(End, FREE, 0, b"", b"");
+        said.extend(frame_of(One, OVER | FREE, 0, PLAIN.as_bytes(), b"two"));
+        peer.write(&said).await;
+        assert_eq!(bytes(soon(second).await.unwrap()).await, "two");
+        bench.idle(1).await;
+        assert_eq!((peer.worker.requests(), peer.worker.busy()), (3, 0));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use crate::{
     body::spool::Spool,
     wsgi::{
         frame::{self, FREE, Kind, OVER},
-        worker::{LOST_SLOT, TIMED_OUT},
+        worker::{LOST_SLOT, TIMED_OUT, Worker},
     },
 };
 
@@ -43,7 +44,7 @@ async fn a_worker_may_go_at_every_byte() {
         let asking = bench.spawn(get("/"));
         peer.request().await;
         peer.write(&said[..cut]).await;
-        let worker = std::sync::Arc::clone(&peer.worker);
+        let worker = Arc::clone(&peer.worker);
         drop(peer);
         let response = soon(asking).await.unwrap();
         if cut < ends[0] {
@@ -109,11 +110,30 @@ async fn readable(peers: &[Peer]) -> usize {
 }
 
 #[tokio::test]
+async fn no_thread_of_a_worker_that_went_is_in_the_way_of_one_that_is_here() {
+    let bench = Bench::new();
+    let worker = |id| Arc::new(Worker::new(id, id, 1, 8, Arc::clone(&bench.wake)));
+    // One that is busier, and one that has ended, all of whose threads were idle.
+    let here = worker(1);
+    let mut here: Vec<_> = (0..8).map(|_| bench.slot(&here)).collect();
+    let busy: Vec<_> = (0..7).map(|_| bench.spawn(get("/busy"))).collect();
+    bench.idle(1).await;
+    let gone = worker(2);
+    drop([(); 8].map(|()| bench.slot(&gone)));
+    let asking = bench.spawn(get("/asks"));
+    let last = &mut here[0];
+    assert_eq!(last.request().await.environ["PATH_INFO"], "/asks");
+    last.answer("200 OK", b"").await;
+    assert_eq!(soon(asking).await.unwrap().status(), 200);
+    busy.iter().for_each(|busy| busy.abort());
+}
+
+#[tokio::test]
 async fn a_worker_that_went_while_it_was_idle_is_not_asked() {
     let bench = Bench::new();
     let mut here = bench.worker(2);
     let gone = bench.worker(1);
-    let worker = std::sync::Arc::clone(&gone.worker);
+    let worker = Arc::clone(&gone.worker);
     drop(gone);
     let asking = bench.spawn(get("/"));
     here.request().await;

@@ -39,6 +39,16 @@ async fn a_file_that_is_passed_is_sent_from_where_it_is() {
         let (start, end) = (offset as usize, (offset + sent) as usize);
         assert!(bytes(response).await == content[start..end]);
     }
+    // The head may be longer than what is read at once.
+    for length in [32_700, 32_750, 100_000] {
+        let long = format!("200 OK\nX\n{}", "x".repeat(length));
+        let asking = bench.spawn(get("/"));
+        peer.request().await;
+        peer.pass(&long, &file, 0, 100).await;
+        let response = soon(asking).await.unwrap();
+        assert_eq!(response.headers()["x"].len(), length);
+        assert!(bytes(response).await == content[..100]);
+    }
     let mut head = get("/");
     *head.method_mut() = Method::HEAD;
     let asking = bench.spawn(head);

@@ -10,5 +10,6 @@ mod files;
 mod identity;
 mod queue;
 mod requests;
+mod storm;
 mod streaming;
 mod support;

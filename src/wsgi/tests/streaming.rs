@@ -123,3 +123,28 @@ async fn a_client_that_pauses_for_too_long_is_told_so_and_is_no_fault_of_the_wor
     assert_eq!(worker.worker.take_wants(), 0);
     drop(sender);
 }
+
+#[tokio::test]
+async fn what_is_said_while_the_client_is_waited_for_is_nonsense() {
+    for with_descriptor in [false, true] {
+        let bench = Bench::with(|config| config.is_streamed = true);
+        let mut worker = bench.worker(1);
+        let (_sender, body) = channel();
+        let request = Request::post("/").header("host", "a").body(body).unwrap();
+        let asking = bench.spawn(request);
+        worker.request().await;
+        // Behind the question, and more than a frame's header.
+        let mut said = frame_of(Kind::Read, 0, 100, b"", b"");
+        said.extend(frame_of(Kind::Chunk, 0, 0, b"", &[7; 40]));
+        if with_descriptor {
+            worker
+                .send_with(&said, std::fs::File::open("/dev/null").unwrap())
+                .await;
+        } else {
+            worker.write(&said).await;
+        }
+        let response = soon(asking).await.unwrap();
+        assert_eq!(error(&response).kind(), ErrorKind::UpstreamProtocol);
+        worker.closed().await;
+    }
+}

@@ -96,9 +96,7 @@ impl Bench {
 
     /// One more slot of a worker.
     pub(super) fn slot(&self, worker: &Arc<Worker>) -> Peer {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        self.dispatch.add(Slot::new(ours, 0, Arc::clone(worker)));
-        Peer::new(theirs, worker)
+        Peer::dial(&self.dispatch, worker, None)
     }
 
     pub(super) async fn send<B>(&self, request: Request<B>) -> Response<Body>
@@ -199,7 +197,13 @@ pub(super) struct Heard {
 }
 
 impl Peer {
-    fn new(stream: UnixStream, worker: &Arc<Worker>) -> Self {
+    /// A connection to which no more than `room` bytes go before they are read, if that is said.
+    pub(super) fn dial(dispatch: &Dispatch, worker: &Arc<Worker>, room: Option<usize>) -> Self {
+        let (ours, stream) = UnixStream::pair().unwrap();
+        if let Some(room) = room {
+            rustix::net::sockopt::set_socket_send_buffer_size(&ours, room).unwrap();
+        }
+        dispatch.add(Slot::new(ours, 0, Arc::clone(worker)));
         Self {
             stream,
             worker: Arc::clone(worker),
@@ -210,28 +214,38 @@ impl Peer {
 
     /// The next frame; `None` at the end.
     pub(super) async fn frame(&mut self) -> Option<(Header, Vec<u8>, Vec<u8>)> {
-        soon(async {
-            let mut header = [0; HEADER];
-            match self.stream.read_exact(&mut header).await {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return None,
-                Err(error) => panic!("{error}"),
+        match soon(self.read_frame()).await {
+            Ok(frame) => Some(frame),
+            Err(error) => {
+                let ends = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
+                assert!(ends.contains(&error.kind()), "{error}");
+                None
             }
-            let header = Header::decode(&header).unwrap();
-            let mut first = vec![0; header.first];
-            self.stream.read_exact(&mut first).await.unwrap();
-            let mut second = vec![0; header.second];
-            if header.kind != Kind::File {
-                self.stream.read_exact(&mut second).await.unwrap();
-            }
-            Some((header, first, second))
-        })
-        .await
+        }
+    }
+
+    async fn read_frame(&mut self) -> io::Result<(Header, Vec<u8>, Vec<u8>)> {
+        let mut header = [0; HEADER];
+        self.stream.read_exact(&mut header).await?;
+        let header = Header::decode(&header).unwrap();
+        let mut first = vec![0; header.first];
+        self.stream.read_exact(&mut first).await?;
+        let mut second = vec![0; header.second];
+        if header.kind != Kind::File {
+            self.stream.read_exact(&mut second).await?;
+        }
+        Ok((header, first, second))
     }
 
     pub(super) async fn request(&mut self) -> Heard {
+        self.next().await.expect("a request").expect("no stop")
+    }
+
+    /// The next request, or that there is none: `None` at the end of the connection, and a word that
+    /// it has to stop.
+    pub(super) async fn next(&mut self) -> Option<Result<Heard, Kind>> {
         loop {
-            let (header, first, second) = self.frame().await.expect("a request");
+            let (header, first, second) = self.frame().await?;
             match header.kind {
                 Kind::Keys => {
                     self.sets += 1;
@@ -241,12 +255,13 @@ impl Peer {
                     let names = self.keys[&header.number].clone();
                     let values = split(&first);
                     assert_eq!(names.len(), values.len());
-                    return Heard {
+                    return Some(Ok(Heard {
                         environ: names.into_iter().zip(values).collect(),
                         flags: header.flags,
                         body: second,
-                    };
+                    }));
                 }
+                Kind::Stop => return Some(Err(header.kind)),
                 kind => panic!("a frame of kind {kind:?}"),
             }
         }
@@ -318,14 +333,26 @@ impl Peer {
 
     /// Bytes, and a descriptor beside them.
     pub(super) async fn send_with(&mut self, bytes: &[u8], file: impl AsFd) {
-        soon(self.stream.writable()).await.unwrap();
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [file.as_fd()];
-        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
-        let buffers = [IoSlice::new(bytes)];
-        let sent = rustix::net::sendmsg(&self.stream, &buffers, &mut control, SendFlags::empty());
-        assert_eq!(sent.unwrap(), bytes.len());
+        soon(self.try_send_with(bytes, file)).await.unwrap();
+    }
+
+    pub(super) async fn try_send_with(&mut self, bytes: &[u8], file: impl AsFd) -> io::Result<()> {
+        let sent = self.stream.async_io(Interest::WRITABLE, || {
+            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            let descriptors = [file.as_fd()];
+            assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+            let buffers = [IoSlice::new(bytes)];
+            let flags = SendFlags::NOSIGNAL;
+            Ok(rustix::net::sendmsg(
+                &self.stream,
+                &buffers,
+                &mut control,
+                flags,
+            )?)
+        });
+        let sent = sent.await?;
+        self.stream.write_all(&bytes[sent..]).await
     }
 
     /// Waits until the gateway closes the connection.
