@@ -34,6 +34,8 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// How many slots are tried with a request that none of them has seen the whole of. Those that were
 /// closed before are not among them: all threads of a worker that died may be in the way.
 const TRIES: u32 = 3;
+/// How many of those there may be.
+const CLOSED: u32 = 1000;
 
 /// Has a request answered. Dropped before its end, it gives up its place in the queue, or closes the
 /// connection of the slot that it has.
@@ -189,7 +191,7 @@ async fn ask(
     seen: &mut Seen,
 ) -> Result<(Call, Answer), Error> {
     let config = &shared.config;
-    let mut tries = 1;
+    let (mut tries, mut closed) = (1, 0);
     loop {
         let may_be_sent_ahead = config.prefetch > 0 && head.is_safe() && upload.is_empty();
         let letter = || match may_be_sent_ahead {
@@ -219,8 +221,11 @@ async fn ask(
             Err(Failure {
                 reached: reached @ (Reached::Nothing | Reached::NotAll),
                 error,
-            }) if tries < TRIES => {
-                tries += u32::from(reached == Reached::NotAll);
+            }) if tries < TRIES && closed < CLOSED => {
+                match reached {
+                    Reached::Nothing => closed += 1,
+                    _ => tries += 1,
+                }
                 let worker = call.slot().worker();
                 tracing::debug!(worker = worker.id, reason = %error, "a worker did not see a request, and another is asked");
                 upload = call.into_upload();
