@@ -218,10 +218,13 @@ async fn ask(
                 seen.answered();
                 return Ok((call, answer));
             }
-            Err(Failure {
-                reached: reached @ (Reached::Nothing | Reached::NotAll),
-                error,
-            }) if tries < TRIES && closed < CLOSED => {
+            Err(Failure { reached, error })
+                if match reached {
+                    Reached::Nothing => closed < CLOSED,
+                    Reached::NotAll => tries < TRIES,
+                    Reached::MaybeAll => false,
+                } =>
+            {
                 match reached {
                     Reached::Nothing => closed += 1,
                     _ => tries += 1,

@@ -10,6 +10,7 @@ three globals: `source` (this text), `__file__` (its name in tracebacks), and `c
 is the tether: its other end is the gateway's for as long as that lives.
 """
 
+import _thread
 import array
 import ast
 import errno
@@ -49,6 +50,7 @@ BUFFER = 1 << 17  # A request is received into this much, kept from one to the n
 SMALL = 1 << 15  # Up to here it is cheaper to copy a body behind its head than to send it on its own.
 PIECE = 1 << 18  # A longer body goes in several frames, so that nobody must hold all of it twice.
 ASKED = 65535  # The most that is asked for of a request's body at a time.
+PATIENCE = 3  # So many seconds are waited for a socket to dial.
 TRACEBACK = 1 << 16  # The longest traceback that is sent.
 
 
@@ -589,20 +591,26 @@ def read_at(file, view, offset):
 # A slot: one thread, one connection, one request at a time.
 
 class Gone(Exception):
-    """There is no gateway any more."""
+    """There is no gateway."""
 
 
-def dial(path):
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(None)  # Whatever the application told socket.setdefaulttimeout.
-    try:
-        connection.connect(path)
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, (FileNotFoundError, ConnectionError)):
-            raise Gone from None
-        raise
-    return connection
+def dial(path, patience=PATIENCE):
+    """A socket that somebody's cleaner took away is there again in a second. A gateway that has ended is not, nor is this
+    process then, for long."""
+    end = time.monotonic() + patience
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(None)  # Whatever the application told socket.setdefaulttimeout.
+        try:
+            connection.connect(path)
+            return connection
+        except BaseException as error:
+            connection.close()
+            if not isinstance(error, (FileNotFoundError, ConnectionError)):
+                raise
+        if time.monotonic() >= end:
+            raise Gone
+        time.sleep(0.05)
 
 
 def introduction(config):
@@ -966,13 +974,19 @@ def work(config, application):
     slots = [Slot(config, number, application, base) for number in range(config['threads'])]
     goodbye = frame(BYE, 0, 0, document(worker=config['worker'], pid=OWNER))
 
-    def terminate(*_):
-        # This is in the midst of whatever the main thread was doing. So it only asks for an end, which comes by a stop.
+    def ask_for_an_end(patience):
         try:
-            with dial(config['socket']) as connection:
+            with dial(config['socket'], patience) as connection:
                 connection.sendall(goodbye)
+            return True
         except (OSError, Gone):
-            pass
+            return False
+
+    def terminate(*_):
+        # This is in the midst of whatever the main thread was doing. So it only asks for an end, which comes by a stop; and
+        # who has to wait for that is another thread, of the plainest kind.
+        if not ask_for_an_end(0):
+            _thread.start_new_thread(ask_for_an_end, (PATIENCE,))
 
     signal.signal(signal.SIGTERM, terminate)
     SLOTS[:] = slots

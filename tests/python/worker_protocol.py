@@ -173,10 +173,7 @@ class Gateway:
         if begin is not None:
             begin(self)
         self.path = os.path.join(self.directory, 'socket')
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(self.path)
-        self.listener.listen(64)
-        self.listener.settimeout(DEADLINE)
+        self.listen()
         self.connections = []
         self.config = {'application': application, 'directory': self.directory, 'path': [], 'socket': self.path, 'worker': 3,
                        'threads': 1, 'environ': {'app.setting': 'yes'}, 'server_software': 'tower-gateway/1',
@@ -189,6 +186,16 @@ class Gateway:
             data = struct.pack('<I', len(part)) + part
             while data:
                 data = data[self.process.stdin.write(data):]
+
+    def listen(self):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(64)
+        self.listener.settimeout(DEADLINE)
+
+    def hide(self):
+        self.listener.close()
+        os.remove(self.path)
 
     def accept(self):
         connection = Connection(self.listener.accept()[0])
@@ -1193,6 +1200,19 @@ class Ends(unittest.TestCase):
                     os.remove(gateway.path)
                 connection.close()
                 self.assertEqual((gateway.wait(), gateway.err.all()), (0, ''))
+
+    def test_a_socket_that_was_taken_away_is_waited_for(self):
+        with Gateway() as gateway:
+            connection = gateway.accept()
+            gateway.hide()
+            os.kill(gateway.process.pid, signal.SIGTERM)
+            # It is noticed while it works, too, and nothing of that is lost.
+            self.assertEqual(connection.ask().body, b'hello')
+            connection.close()
+            gateway.listen()
+            self.assertEqual(sorted(gateway.accept().opening[0] for _ in range(2)), ['B', 'H'])
+            again, = [one for one in gateway.connections if one.opening[0] == 'H' and one is not connection]
+            self.assertEqual(again.ask().body, b'hello')
 
     def test_sigterm_asks_for_an_end_and_loses_nothing(self):
         with Gateway() as gateway:

@@ -41,14 +41,16 @@ impl Processes {
     // environ(7): "The strings have the form name=value", and each ends by a NUL.
     fn check_env(&self) -> Result<(), SpawnError> {
         for (name, value) in &self.env {
-            let refuse = |why| Err(SpawnError::option("env", name, why));
+            // What stands behind `=` may be a secret, and so may a value.
+            let shown = name.as_bytes().split(|byte| *byte == b'=').next();
+            let shown = OsStr::from_bytes(shown.unwrap_or_default());
+            let refuse = |why| Err(SpawnError::option("env", shown, why));
             if name.is_empty() {
                 return refuse("a variable has a name");
             }
             if has(name, b'=') || has(name, 0) {
                 return refuse("the name of a variable has no `=` and no NUL in it");
             }
-            // The value may be a secret.
             if has(value, 0) {
                 return refuse("the value of a variable has no NUL in it");
             }

@@ -101,13 +101,14 @@ impl Builder {
     /// takes less than a millisecond, and where the two share a core: see the benches. The price is
     /// fairness: what was sent ahead waits for that one thread, even if another becomes idle: not for
     /// applications with answers that go on (event streams). Nothing more is sent ahead once an answer
-    /// has begun. Only requests that wait in the queue, are safe (`GET`, `HEAD`), have no body, and
+    /// has begun. Only requests that wait in the queue, are safe (such as `GET`, `HEAD`), have no body, and
     /// are no longer than 8 KiB are sent ahead.
     ///
     /// What was sent ahead is in the queue until it is its turn: it counts for [`queue`](Self::queue),
     /// is answered 503 after the [`queue_timeout`](Self::queue_timeout), and its
-    /// [`timeout`](Self::timeout) begins with its turn. A worker that dies or is replaced loses none
-    /// of them, nor does one that hangs, if the time in the queue suffices: they go to another. What
+    /// [`timeout`](Self::timeout) begins with its turn. A worker that dies loses at
+    /// most the one whose turn it is, and one that is replaced none; nor does one that hangs, if the time in
+    /// the queue suffices: they go to another. What
     /// goes to another, or whose client has left, may be worked on for nothing.
     pub fn prefetch(mut self, requests: usize) -> Self {
         self.requests.prefetch = requests.min(16);

@@ -79,10 +79,11 @@ fn what_could_never_work_is_told_to_whoever_wrote_it() {
 #[tokio::test]
 async fn an_option_that_cannot_be_meant_is_an_error_that_names_it() {
     type Says = fn(Builder) -> Builder;
-    let table: [(&str, Says, &str); 16] = [
+    let table: [(&str, Says, &str); 17] = [
         ("env", |builder| builder.env("a\0", "1"), r"a\0"),
         ("env", |builder| builder.env("", "1"), "has a name"),
         ("env", |builder| builder.env("a=b", "1"), "no `=`"),
+        ("env", |builder| builder.env("a=secret", ""), "(\"a\")"),
         ("env", |builder| builder.env("a", "secret\0"), "the value"),
         ("directory", |builder| builder.directory("a\0b"), r"a\0b"),
         ("directory", |builder| builder.directory(""), "not empty"),

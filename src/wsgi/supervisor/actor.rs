@@ -227,8 +227,12 @@ impl Supervisor {
             Action::Broken { generation, id } => {
                 let failure = self.failure(id);
                 self.seen.broken(generation, &failure);
-                self.templates
-                    .keep_only([self.fleet.generation(), self.fleet.newest()]);
+                // The newest is the one that is broken, if no other one is to follow.
+                let next = match self.fleet.is_reloading() {
+                    true => self.fleet.newest(),
+                    false => self.fleet.generation(),
+                };
+                self.templates.keep_only([self.fleet.generation(), next]);
                 match self.fleet.generation() {
                     // Told when everything is stopped.
                     0 => self.fatal = Some(failure),

@@ -90,12 +90,14 @@ pub(super) async fn listen(mut door: Door, known: Arc<Known>, heard: mpsc::Sende
             Ok((stream, _)) => {
                 let (known, heard) = (known.subscribe(), heard.clone());
                 dials.spawn(async move {
-                    let opened = timeout(OPENING, open(stream, known)).await;
+                    let mut stream = Some(stream);
+                    let opened = timeout(OPENING, open(&mut stream, known)).await;
                     match opened.unwrap_or_else(|_late| Err(late())) {
                         // Who has to wait here holds his place.
                         Ok(opening) => drop(heard.send(opening).await),
                         Err(error) => {
                             tracing::warn!(%error, "a connection to the socket of the workers was refused");
+                            stream.as_ref().map(send_away);
                         }
                     }
                     drop(place);
@@ -135,17 +137,26 @@ fn refused(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// Hears what somebody has dialled for, if he may.
+/// Tells one who is refused not to dial again: a worker that was forked, and nobody knows of, would for
+/// as long as it lives.
+fn send_away(stream: &UnixStream) {
+    let stop = Header::new(Kind::Stop, 0, 0).encode();
+    // Nothing was sent before, so there is room; and who has gone needs no word.
+    stream.try_write(&stop).ok();
+}
+
+/// Hears what somebody has dialled for, if he may. The connection stays where it is if he may not.
 async fn open(
-    mut stream: UnixStream,
+    dialled: &mut Option<UnixStream>,
     mut known: watch::Receiver<HashMap<u32, Who>>,
 ) -> io::Result<Opening> {
+    let stream = dialled.as_mut().ok_or_else(not_there)?;
     let peer = stream.peer_cred()?;
     // The directory lets nobody else in but root; this says so once more.
     if peer.uid() != rustix::process::geteuid().as_raw() {
         return Err(refused("it is of another user"));
     }
-    let (header, said) = read(&mut stream).await?;
+    let (header, said) = read(stream).await?;
     // Some systems do not say which process it is. Nobody else of this user has a reason to lie.
     let pid = match peer.pid() {
         Some(pid) => u32::try_from(pid).ok(),
@@ -167,22 +178,34 @@ async fn open(
                 implementation: text(&said["implementation"]),
                 gil: said["gil"].as_bool().unwrap_or(true),
             };
-            let slot = Slot::new(stream, header.number, worker);
+            let slot = Slot::new(taken(dialled)?, header.number, worker);
             Ok(Opening::Hello { slot, about })
         }
         (Kind::Bye, Some(Who::Worker(worker))) => Ok(Opening::Bye { worker }),
         (Kind::No, Some(who)) => {
             let reason = text(&said["reason"]);
+            let stream = taken(dialled)?;
             Ok(Opening::No {
                 who,
                 reason,
                 stream,
             })
         }
-        (Kind::Template, Some(Who::Template(id))) => Ok(Opening::Template { id, stream }),
+        (Kind::Template, Some(Who::Template(id))) => {
+            let stream = taken(dialled)?;
+            Ok(Opening::Template { id, stream })
+        }
         (_, None) => Err(refused("it is of a process that is no worker")),
         _ => Err(refused("it says what is not said first")),
     }
+}
+
+fn taken(dialled: &mut Option<UnixStream>) -> io::Result<UnixStream> {
+    dialled.take().ok_or_else(not_there)
+}
+
+fn not_there() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }
 
 /// The opening frame, and no byte of what follows it.

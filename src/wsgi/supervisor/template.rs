@@ -340,6 +340,8 @@ impl Supervisor {
         // It may have been given up meanwhile.
         let Some(entry) = self.crew.get_mut(&id).filter(|entry| entry.body.is_none()) else {
             self.templates.signal(&fork, Signal::KILL);
+            // Its template may be about to end.
+            fork.signal(Signal::KILL);
             return;
         };
         let wake = Arc::clone(&self.wake);

@@ -57,9 +57,12 @@ fn frame(kind: Kind, number: u16, said: &str) -> Vec<u8> {
     bytes
 }
 
-/// Whether it was closed without a word.
+/// Whether it was closed with no other word than that it is not to dial again.
 async fn is_closed(mut stream: UnixStream) -> bool {
-    stream.read(&mut [0]).await.unwrap_or(0) == 0
+    let mut stop = [0; HEADER];
+    stream.read_exact(&mut stop).await.unwrap();
+    let is_stop = Header::decode(&stop).unwrap().kind == Kind::Stop;
+    is_stop && stream.read(&mut [0]).await.unwrap_or(0) == 0
 }
 
 #[tokio::test]

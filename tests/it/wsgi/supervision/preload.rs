@@ -141,6 +141,26 @@ async fn a_broken_reload_leaves_the_old_ones() {
 }
 
 #[tokio::test]
+async fn the_template_of_a_broken_generation_ends() {
+    let app = app();
+    let builder = app.builder().workers(2).preload(true);
+    let container = builder.spawn().await.unwrap();
+    let template = ask(&container, "/imported").await.pid();
+    // It can be imported, and dies when it is forked.
+    app.write(&format!(
+        "{APP}\nopen('imported', 'w').write(str(os.getpid()))\n\
+         os.register_at_fork(after_in_child=lambda: os._exit(9))\n"
+    ));
+    let error = within(container.handle().reload()).await.unwrap_err();
+    assert_eq!(error.kind(), SpawnErrorKind::Exited);
+    let broken = std::fs::read_to_string(app.path().join("imported")).unwrap();
+    gone(broken.parse().unwrap()).await;
+    // That of those who stay does not.
+    assert!(is_alive(template));
+    assert_eq!(ask(&container, "/imported").await.pid(), template);
+}
+
+#[tokio::test]
 async fn workers_outlive_their_template_and_are_seen_to_end() {
     let app = app();
     let container = app
