@@ -133,10 +133,9 @@
 //!
 //! The workers dial a Unix socket in a directory of its own in the temporary directory (`TMPDIR`; in `/tmp`, where that cannot
 //! be written to or its path is too long for a socket), which only this user can enter and which is removed with the container. If
-//! somebody else removes it, as a program that clears `/tmp` of what is old may, it is there again after a second, for which
-//! a worker that has to dial waits. Who dials
-//! has to be one of the processes that were started here. Each worker takes five file descriptors of this process, and one more for
-//! each thread after the first.
+//! somebody else removes it, as a program that clears `/tmp` of what is old may, it is there again after a second, for which a worker
+//! that has to dial waits. Who dials has to be one of the processes that were started here. Each worker takes five file descriptors
+//! of this process, and one more for each thread after the first.
 //!
 //! If the temporary directory cannot be written to, and `/tmp` neither, [`spawn`](Builder::spawn) is an error. If it is full, what is in
 //! memory goes on: a request whose body is longer than is kept there is 500 (`Io`), and an answer is read no further ahead of

@@ -106,10 +106,10 @@ impl Builder {
     ///
     /// What was sent ahead is in the queue until it is its turn: it counts for [`queue`](Self::queue),
     /// is answered 503 after the [`queue_timeout`](Self::queue_timeout), and its
-    /// [`timeout`](Self::timeout) begins with its turn. A worker that dies loses at
-    /// most the one whose turn it is, and one that is replaced none; nor does one that hangs, if the time in
-    /// the queue suffices: they go to another. What
-    /// goes to another, or whose client has left, may be worked on for nothing.
+    /// [`timeout`](Self::timeout) begins with its turn. A worker that dies loses at most the one whose
+    /// turn it is, and one that is replaced none; nor does one that hangs, if the time in the queue
+    /// suffices: they go to another. What goes to another, or whose client has left, may be worked on
+    /// for nothing.
     pub fn prefetch(mut self, requests: usize) -> Self {
         self.requests.prefetch = requests.min(16);
         self
