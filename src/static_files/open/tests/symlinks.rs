@@ -4,6 +4,7 @@ use std::{
     fs,
     io::Read,
     os::unix::fs::{MetadataExt, lchown, symlink},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use super::{super::*, both_ways};
@@ -195,6 +196,32 @@ fn a_link_full_of_detours_is_given_up() -> io::Result<()> {
     let error = open(Symlinks::OwnerMatch).expect_err("too much work");
     assert!(is_miss(&error), "{error:?}");
     Ok(())
+}
+
+/// The kernel does not know then whether `..` leads out, however often it is asked.
+#[test]
+fn a_long_way_is_found_while_others_rename() -> io::Result<()> {
+    let temporary = linked()?;
+    let root = temporary.path().join("root");
+    symlink("dir/../".repeat(200) + "a", root.join("long"))?;
+    let [directory, _] = both_ways(&root);
+    let [here, there] = ["here", "there"].map(|name| temporary.path().join(name));
+    fs::create_dir(&here)?;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                fs::rename(&here, &there).and_then(|()| fs::rename(&there, &here))?;
+            }
+            io::Result::Ok(())
+        });
+        let opened: io::Result<Vec<_>> = (0..1000)
+            .map(|_| directory.open(&root, Path::new("long"), Symlinks::Within, Wait::Blocking))
+            .map(|opened| opened.map(drop))
+            .collect();
+        is_over.store(true, Ordering::Relaxed);
+        opened.map(drop)
+    })
 }
 
 #[test]

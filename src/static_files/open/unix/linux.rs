@@ -6,8 +6,8 @@ use rustix::fs::{ResolveFlags, openat2};
 
 use super::*;
 
-/// The kernel gives up when a directory is renamed while it walks a `..` in a link. It is
-/// a matter of luck, so a few attempts are enough.
+/// The kernel gives up when anything is renamed, anywhere, while it walks a `..` in a link. A few
+/// attempts are enough, but where there are many `..` and much is renamed.
 const ATTEMPTS: usize = 32;
 
 /// What the kernel, and a seccomp profile around this process, let us do.
@@ -68,6 +68,8 @@ impl Kernel {
             (Err(Errno::XDEV), Symlinks::Within) => None,
             // There is a link: whose?
             (Err(Errno::LOOP), Symlinks::OwnerMatch) => None,
+            // Others rename, and a walk does not mind.
+            (Err(Errno::AGAIN), _) if wait == Wait::Blocking => None,
             (opened, _) => Some(opened.map(File::from).map_err(io::Error::from)),
         }
     }
