@@ -98,7 +98,6 @@ impl Slot {
     /// The worker let go of it, or is at odds with what crosses: it dials again, or has exited.
     pub(super) fn lost(&mut self) {
         self.0.is_lost = true;
-        self.0.worker.lost_slot();
     }
 
     /// It has none any more, or goes on with what it was sent ahead.

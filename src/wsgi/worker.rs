@@ -2,15 +2,10 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 use tokio::{sync::Notify, time::Instant};
-
-/// A request went beyond its deadline.
-pub(super) const TIMED_OUT: u8 = 1;
-/// The connection of a slot ended, and nobody here had closed it.
-pub(super) const LOST_SLOT: u8 = 2;
 
 /// One process.
 #[derive(Debug)]
@@ -24,8 +19,8 @@ pub(super) struct Worker {
     busy: AtomicU32,
     /// One for each thread.
     places: Mutex<Vec<Place>>,
-    /// What those who started it are to look after.
-    wants: AtomicU8,
+    /// Whether a request went beyond its deadline, and those who started it have not heard of it.
+    is_late: AtomicBool,
     /// Wakes them.
     wake: Arc<Notify>,
 }
@@ -41,7 +36,7 @@ impl Worker {
             requests: AtomicU64::new(0),
             busy: AtomicU32::new(0),
             places: Mutex::new(vec![Place::default(); threads.into()]),
-            wants: AtomicU8::new(0),
+            is_late: AtomicBool::new(false),
             wake,
         }
     }
@@ -105,23 +100,13 @@ impl Worker {
 
     /// A request went beyond its deadline.
     pub(super) fn timed_out(&self) {
-        self.want(TIMED_OUT);
-    }
-
-    /// The connection of a slot ended, and nobody here had closed it: the worker dials again, or
-    /// it has exited.
-    pub(super) fn lost_slot(&self) {
-        self.want(LOST_SLOT);
-    }
-
-    /// What happened since this was asked last: [`TIMED_OUT`], [`LOST_SLOT`].
-    pub(super) fn take_wants(&self) -> u8 {
-        self.wants.swap(0, Ordering::AcqRel)
-    }
-
-    fn want(&self, bit: u8) {
-        self.wants.fetch_or(bit, Ordering::AcqRel);
+        self.is_late.store(true, Ordering::Release);
         self.wake.notify_one();
+    }
+
+    /// Whether one did since this was asked last.
+    pub(super) fn take_timed_out(&self) -> bool {
+        self.is_late.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -5,10 +5,7 @@ use std::{io, process::ExitStatus, sync::Arc};
 use rustix::process::Signal;
 
 use super::{
-    super::{
-        SpawnError, process,
-        worker::{TIMED_OUT, Worker},
-    },
+    super::{SpawnError, process, worker::Worker},
     actor::{Supervisor, Whose},
     crew::Body,
     fleet::{Event, Id},
@@ -127,11 +124,11 @@ impl Supervisor {
 
     /// Attends to what those who carry requests have noticed; whether they had.
     pub(super) fn attend(&mut self) -> bool {
-        let wants = self.crew.iter().filter_map(|(id, entry)| {
-            let wants = entry.worker.as_ref()?.take_wants();
-            (wants & TIMED_OUT != 0).then_some(*id)
+        let late = self.crew.iter().filter_map(|(id, entry)| {
+            let is_late = entry.worker.as_ref()?.take_timed_out();
+            is_late.then_some(*id)
         });
-        let late: Vec<_> = wants.collect();
+        let late: Vec<_> = late.collect();
         if !late.is_empty() {
             // Whether others of their threads have work decides how long they have.
             self.look();

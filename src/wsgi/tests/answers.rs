@@ -8,13 +8,10 @@ use proptest::prelude::*;
 use super::support::*;
 use crate::{
     Body, ErrorKind,
-    wsgi::{
-        frame::{
-            FAILED, FREE,
-            Kind::{self, Chunk, End, Exception, One, Start},
-            LONG, OVER, SHORT,
-        },
-        worker,
+    wsgi::frame::{
+        FAILED, FREE,
+        Kind::{self, Chunk, End, Exception, One, Start},
+        LONG, OVER, SHORT,
     },
 };
 
@@ -229,7 +226,7 @@ async fn a_body_is_passed_on_however_it_comes() {
         );
         if *is_kept {
             bench.idle(1).await;
-            assert_eq!(peer.worker.take_wants(), 0, "{what}");
+            assert!(!peer.worker.take_timed_out(), "{what}");
             // And it hears the next one.
             let asking = bench.spawn(get("/"));
             peer.request().await;
@@ -237,7 +234,7 @@ async fn a_body_is_passed_on_however_it_comes() {
             assert_eq!(bytes(soon(asking).await.unwrap()).await, "next", "{what}");
         } else {
             peer.closed().await;
-            assert_eq!(peer.worker.take_wants(), worker::LOST_SLOT, "{what}");
+            assert!(peer.worker.gone(true).is_some(), "{what}");
             assert_eq!(bench.dispatch.load().idle, 0, "{what}");
         }
         assert_eq!(peer.worker.busy(), 0, "{what}");
@@ -285,7 +282,7 @@ async fn what_is_no_answer_is_a_bad_gateway() {
         );
         assert_eq!(bytes(response).await, "Bad Gateway");
         peer.closed().await;
-        assert_eq!(peer.worker.take_wants(), worker::LOST_SLOT, "{what}");
+        assert!(peer.worker.gone(true).is_some(), "{what}");
         assert_eq!(peer.worker.busy(), 0);
     }
 }
@@ -332,7 +329,7 @@ proptest! {
             let got = bytes(response).await;
             let peer = soon(writing).await.unwrap();
             bench.idle(1).await;
-            assert_eq!(peer.worker.take_wants(), 0);
+            assert!(!peer.worker.take_timed_out());
             got
         });
         prop_assert_eq!(got, Bytes::from(body));

@@ -9,13 +9,10 @@ use super::support::*;
 use crate::{
     ErrorKind,
     semantics::send_file::SendsFiles,
-    wsgi::{
-        frame::{
-            FREE,
-            Kind::{Chunk, End, Exception, One, Start},
-            OVER,
-        },
-        worker,
+    wsgi::frame::{
+        FREE,
+        Kind::{Chunk, End, Exception, One, Start},
+        OVER,
     },
 };
 
@@ -45,7 +42,7 @@ async fn an_answer_without_a_body_has_none_and_its_client_does_not_wait() {
             bench.idle(1).await;
             assert_eq!(peer.worker.busy(), 0);
         }
-        assert_eq!(peer.worker.take_wants(), 0);
+        assert!(!peer.worker.take_timed_out());
     }
 }
 
@@ -74,7 +71,7 @@ async fn nobody_waits_for_what_an_application_does_after_its_answer() {
             soon(asking).await.unwrap();
         }
     }
-    assert_eq!(peer.worker.take_wants(), 0);
+    assert!(!peer.worker.take_timed_out());
 }
 
 #[tokio::test]
@@ -87,7 +84,7 @@ async fn an_application_that_never_comes_to_an_end_is_a_request_that_takes_too_l
     assert_eq!(bytes(soon(asking).await.unwrap()).await, "hello");
     peer.closed().await;
     soon(async {
-        while peer.worker.take_wants() & worker::TIMED_OUT == 0 {
+        while !peer.worker.take_timed_out() {
             tokio::task::yield_now().await;
         }
     })
@@ -122,7 +119,7 @@ async fn an_exception_is_told_to_the_operator_and_not_to_the_client() {
             assert_eq!(body, "Internal Server Error");
         }
         bench.idle(1).await;
-        assert_eq!(peer.worker.take_wants(), 0);
+        assert!(!peer.worker.take_timed_out());
     }
 }
 

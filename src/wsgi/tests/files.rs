@@ -8,10 +8,7 @@ use http_body::Body as _;
 use super::support::*;
 use crate::{
     ErrorKind,
-    wsgi::{
-        frame::{FREE, Kind::One, OVER},
-        worker,
-    },
+    wsgi::frame::{FREE, Kind::One, OVER},
 };
 
 #[tokio::test]
@@ -104,5 +101,5 @@ async fn a_descriptor_that_nobody_asked_for_ends_the_connection() {
     peer.write(&said[1..]).await;
     assert_eq!(bytes(soon(asking).await.unwrap()).await, "hello");
     peer.closed().await;
-    assert_eq!(peer.worker.take_wants(), worker::LOST_SLOT);
+    assert!(peer.worker.gone(true).is_some());
 }
